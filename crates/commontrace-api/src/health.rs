@@ -1,0 +1,17 @@
+//! Whether the server can do its work.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// The server's health.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Health {
+    /// `healthy`, or `degraded` when a part that requests need is away.
+    pub status: &'static str,
+    /// Each part and how it is; only `error` makes the whole degraded.
+    pub checks: BTreeMap<&'static str, String>,
+    /// The program's version.
+    pub version: &'static str,
+}

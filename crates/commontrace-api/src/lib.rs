@@ -1,0 +1,24 @@
+//! What goes over the wire: requests and answers of the HTTP API, with their limits.
+//!
+//! The same types give the OpenAPI document. A request member that a type does not name is
+//! ignored; one that it names is checked here, so a handler only meets values within limits.
+
+pub mod amendments;
+pub mod health;
+pub mod keys;
+pub mod moderation;
+pub mod number;
+pub mod object;
+pub mod reputation;
+pub mod search;
+pub mod tags;
+pub mod telemetry;
+pub mod text;
+pub mod time;
+pub mod traces;
+pub mod votes;
+
+pub use number::Bounded;
+pub use object::Object;
+pub use text::{Line, Text};
+pub use time::Timestamp;

@@ -1,0 +1,63 @@
+//! Voting.
+
+use chrono::{DateTime, Utc};
+use commontrace_core::trace::METADATA_MAX;
+use commontrace_core::vote::VoteType;
+use commontrace_core::{Status, TraceId, UserId, VoteId};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{Line, Object, Text};
+
+/// A vote on somebody else's trace.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct CastVote {
+    /// For or against.
+    pub vote_type: VoteType,
+    /// Required for a down-vote: outdated, wrong, security_concern or spam.
+    #[serde(default)]
+    pub feedback_tag: Option<Line<0, 50>>,
+    /// Why, in words.
+    #[serde(default)]
+    pub feedback_text: Option<Text<0, 5000>>,
+    /// The environment it was tried in.
+    #[serde(default)]
+    pub voter_context: Option<Object<METADATA_MAX>>,
+}
+
+/// A vote that counts.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct VoteBody {
+    /// The vote's id.
+    pub id: VoteId,
+    /// The trace.
+    pub trace_id: TraceId,
+    /// Who voted.
+    pub voter_id: UserId,
+    /// For or against.
+    pub vote_type: VoteType,
+    /// The reason.
+    pub feedback_tag: Option<String>,
+    /// Why, in words.
+    pub feedback_text: Option<String>,
+    /// The environment it was tried in.
+    pub voter_context: Option<Map<String, Value>>,
+    /// When it was cast.
+    pub created_at: DateTime<Utc>,
+    /// The trace's standing with this vote.
+    pub standing: Standing,
+}
+
+/// Where a trace stands with its votes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub struct Standing {
+    /// Whether enough others have confirmed it.
+    pub status: Status,
+    /// The Wilson lower bound of its votes.
+    pub trust_score: f64,
+    /// Up-votes.
+    pub up_votes: i64,
+    /// Down-votes.
+    pub down_votes: i64,
+}

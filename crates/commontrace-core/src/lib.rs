@@ -1,0 +1,20 @@
+//! What a trace is: its types, rules and formulas.
+//!
+//! Nothing here performs I/O, reads a clock, draws a random number or is `async`: given the same
+//! input, every function returns the same answer.
+
+pub mod backoff;
+pub mod fingerprint;
+pub mod fusion;
+pub mod husk;
+pub mod id;
+pub mod reputation;
+pub mod seed;
+pub mod tag;
+pub mod text;
+pub mod token_bucket;
+pub mod trace;
+pub mod vote;
+
+pub use id::{AmendmentId, JobId, TraceId, UserId, VoteId};
+pub use trace::Status;

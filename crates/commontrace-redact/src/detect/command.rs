@@ -1,0 +1,221 @@
+//! Passwords given to commands by a short option: `curl -u user:password`, `sshpass -p …`.
+//!
+//! Only options known to take a password are read. Long ones (`--password …`) are `assignment`'s, and a
+//! bare `-p` means anything: `mkdir -p src`.
+
+use crate::Kind;
+use crate::placeholder;
+use crate::scan::{Candidate, Rank};
+use crate::view::head;
+
+/// How a command takes its password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Usage {
+    /// `-u user:password`, or one of the other options.
+    UserAndPassword(&'static [&'static str]),
+    /// `-p password`.
+    Word(&'static str),
+    /// `-p password` of the subcommand `login`.
+    Login,
+    /// `-ppassword`, where a user is named by `-u`.
+    Attached,
+}
+
+/// Commands in small letters, and how each takes its password.
+pub(crate) const NAMES: [(&str, Usage); 11] = [
+    (
+        "curl",
+        Usage::UserAndPassword(&["-u", "--user", "-U", "--proxy-user"]),
+    ),
+    ("http", Usage::UserAndPassword(&["-a", "--auth"])),
+    ("https", Usage::UserAndPassword(&["-a", "--auth"])),
+    ("sshpass", Usage::Word("-p")),
+    ("mongo", Usage::Word("-p")),
+    ("mongosh", Usage::Word("-p")),
+    ("redis-cli", Usage::Word("-a")),
+    ("docker", Usage::Login),
+    ("podman", Usage::Login),
+    ("mysql", Usage::Attached),
+    ("mysqldump", Usage::Attached),
+];
+
+/// Adds the passwords of the commands whose names end at the given places.
+pub(crate) fn find(view: &str, names: &[(usize, Usage)], out: &mut Vec<Candidate>) {
+    // A command named again within the words of the same command has no other options.
+    let mut read_to: Vec<(Usage, usize)> = Vec::new();
+    for (end, usage) in names {
+        let is_read = read_to.iter().any(|(read, to)| read == usage && end <= to);
+        if is_read || !view[*end..].starts_with([' ', '\t']) {
+            continue;
+        }
+        let words = words(view, *end);
+        read_to.retain(|(read, _)| read != usage);
+        read_to.push((
+            *usage,
+            words
+                .last()
+                .map_or(*end, |(start, word)| start + word.len()),
+        ));
+        let rule = match usage {
+            Usage::UserAndPassword(_) => "password-in-curl",
+            Usage::Word(_) | Usage::Login | Usage::Attached => "password-in-command",
+        };
+        for (start, password) in passwords(&words, *usage) {
+            if !placeholder::is_password(password) {
+                let end = start + password.len();
+                out.push(Candidate {
+                    rule,
+                    kind: Kind::Secret,
+                    rank: Rank::Context,
+                    start,
+                    end,
+                });
+            }
+        }
+    }
+}
+
+/// A word of a command line: where it starts, and its text without quotes.
+type Word<'a> = (usize, &'a str);
+
+fn passwords<'a>(words: &[Word<'a>], usage: Usage) -> Vec<Word<'a>> {
+    match usage {
+        Usage::UserAndPassword(options) => options
+            .iter()
+            .flat_map(|option| values(words, option))
+            .filter_map(after_user)
+            .collect(),
+        Usage::Word(option) => values(words, option),
+        Usage::Login if words.first().is_some_and(|(_, word)| *word == "login") => {
+            values(words, "-p")
+        }
+        Usage::Login => Vec::new(),
+        Usage::Attached => {
+            let names_user = words
+                .iter()
+                .any(|(_, word)| word.starts_with("-u") || word.starts_with("--user"));
+            let attached = words
+                .iter()
+                .filter(|_| names_user)
+                .filter_map(|(start, word)| Some((start + 2, word.strip_prefix("-p")?)));
+            attached
+                .filter(|(_, password)| !password.is_empty())
+                .collect()
+        }
+    }
+}
+
+/// The values of an option: the word after it, or what is attached to it.
+fn values<'a>(words: &[Word<'a>], option: &str) -> Vec<Word<'a>> {
+    let value = |(at, (start, word)): (usize, &Word<'a>)| {
+        let attached = word.strip_prefix(option)?;
+        if attached.is_empty() {
+            return words.get(at + 1).copied();
+        }
+        let is_long = option.starts_with("--");
+        let value = attached
+            .strip_prefix('=')
+            .or((!is_long).then_some(attached))?;
+        let value = value.trim_matches(['"', '\'']);
+        Some((start + word.find(value)?, value))
+    };
+    words.iter().enumerate().filter_map(value).collect()
+}
+
+/// The password of `user:password`.
+fn after_user((start, word): Word<'_>) -> Option<Word<'_>> {
+    let (user, password) = word.split_once(':')?;
+    let is_url = password.starts_with("//");
+    (!is_url && !password.is_empty()).then_some((start + user.len() + 1, password))
+}
+
+/// The words of the command from `start` to its end.
+fn words(view: &str, start: usize) -> Vec<Word<'_>> {
+    const LONGEST: usize = 2048;
+    let line = head(&view[start..], LONGEST);
+    let mut words = Vec::new();
+    let mut at = 0;
+    while let Some(c) = line[at..].chars().next() {
+        match c {
+            '\n' if !line[..at].trim_end_matches('\r').ends_with('\\') => break,
+            '|' | ';' | '&' | '<' | '>' | '`' => break,
+            '"' | '\'' => {
+                let inner = &line[at + 1..];
+                let quoted = &inner[..inner.find([c, '\n']).unwrap_or(inner.len())];
+                words.push((start + at + 1, quoted.trim_end()));
+                at += 1 + quoted.len() + usize::from(inner[quoted.len()..].starts_with(c));
+            }
+            c if c.is_whitespace() => at += c.len_utf8(),
+            _ => {
+                let rest = &line[at..];
+                let word = &rest[..rest
+                    .find(|c: char| c.is_whitespace() || matches!(c, '|' | ';' | '`'))
+                    .unwrap_or(rest.len())];
+                words.push((start + at, word));
+                at += word.len();
+            }
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::redact;
+
+    #[test]
+    fn passwords_of_commands_are_replaced() {
+        let cases = [
+            (
+                "curl -u mira:tiger-lily https://x.io",
+                "curl -u mira:[redacted:password-in-curl] https://x.io",
+            ),
+            (
+                "curl -sS \\\n  --user 'mira:k v' -X GET",
+                "curl -sS \\\n  --user 'mira:[redacted:password-in-curl]' -X GET",
+            ),
+            (
+                "curl -umira:tigerlily x",
+                "curl -umira:[redacted:password-in-curl] x",
+            ),
+            (
+                "curl --user=\"mira:tigerlily\" x",
+                "curl --user=\"mira:[redacted:password-in-curl]\" x",
+            ),
+            (
+                "http -a mira:tigerlily GET x",
+                "http -a mira:[redacted:password-in-curl] GET x",
+            ),
+            (
+                "sshpass -p 'tigerlily' ssh x",
+                "sshpass -p '[redacted:password-in-command]' ssh x",
+            ),
+            (
+                "mysql -h db -u root -ptigerlily app",
+                "mysql -h db -u root -p[redacted:password-in-command] app",
+            ),
+            (
+                "docker login -u mira -p tigerlily x",
+                "docker login -u mira -p [redacted:password-in-command] x",
+            ),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(redact(text).text, expected);
+        }
+    }
+
+    #[test]
+    fn other_options_are_left_alone() {
+        for text in [
+            "mkdir -p src && curl https://x.io:8443",
+            "curl -u user:password https://x.io",
+            "curl -u $USER:$PASS x; curl -u \"$1:$2\" x",
+            "docker run -p 8080:80 -u 1000:1000 x",
+            "find / -name mysql -print",
+            "mysql -u root -p app",
+            "curl -u https://x.io/tigerlily",
+        ] {
+            assert_eq!(redact(text).findings, [], "{text}");
+        }
+    }
+}

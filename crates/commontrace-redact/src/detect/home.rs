@@ -1,0 +1,263 @@
+//! User names in paths of home directories: `/home/NAME`, `/Users/NAME`, `C:\Users\NAME`.
+//!
+//! Only the name is replaced; the rest of the path tells what a reader needs. Names that belong to nobody
+//! (`ubuntu`, `runner`, `user`) stay. Also known: doubled backslashes, `%2F`, `file://`, WSL and Cygwin
+//! mounts, and the dashed folder names coding agents derive from a path (`-home-NAME-src`).
+
+use crate::Kind;
+use crate::placeholder::is_listed;
+use crate::scan::{Candidate, Rank};
+use crate::view::{head, tail};
+
+/// The folders that hold home directories.
+pub(crate) const ROOTS: [&str; 3] = ["home", "users", "documents and settings"];
+
+/// Adds the names in the paths whose root folder starts at one of `positions`.
+pub(crate) fn find(text: &str, positions: &[usize], out: &mut Vec<Candidate>) {
+    for at in positions {
+        if let Some((start, end)) = name(text, *at) {
+            out.push(Candidate {
+                rule: "home-path",
+                kind: Kind::HomePath,
+                rank: Rank::Home,
+                start,
+                end,
+            });
+        }
+    }
+}
+
+fn name(text: &str, at: usize) -> Option<(usize, usize)> {
+    let (before, rest) = (text.get(..at)?, text.get(at..)?);
+    let root = ROOTS.iter().find(|root| {
+        rest.get(..root.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(root))
+    })?;
+    let after = &rest[root.len()..];
+    let path = before.trim_end_matches(['/', '\\']);
+    let (style, separators) = if path.len() < before.len() && before.len() - path.len() <= 4 {
+        (
+            slash_style(path, &rest[..root.len()], before.ends_with('\\'))?,
+            after.len() - after.trim_start_matches(['/', '\\']).len(),
+        )
+    } else if let Some(path) = strip_encoded_slash(before) {
+        (
+            slash_style(path, &rest[..root.len()], false)?,
+            if starts_with_encoded_slash(after) {
+                3
+            } else {
+                0
+            },
+        )
+    } else {
+        (
+            dashed_style(before, &rest[..root.len()])?,
+            usize::from(after.starts_with('-')),
+        )
+    };
+    if !(1..=4).contains(&separators) {
+        return None;
+    }
+    let name = name_at(&after[separators..], style);
+    let start = at + root.len() + separators;
+    (!name.is_empty() && !is_nobody(name)).then_some((start, start + name.len()))
+}
+
+/// How far a name may reach.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Style {
+    Unix,
+    /// Spaces are allowed where a backslash follows.
+    Windows,
+    /// Ends at a dash.
+    Dashed,
+}
+
+/// Tells by what stands before `/home` or `\Users` whether that is a root of home directories.
+fn slash_style(path: &str, root: &str, backslash: bool) -> Option<Style> {
+    let on_drive = path.ends_with(':')
+        && path[..path.len() - 1].ends_with(|c: char| c.is_ascii_alphabetic())
+        || ends_with_any(path, &["%3A", "%3a"]);
+    if on_drive && !path.ends_with("file:") {
+        return Some(if root.eq_ignore_ascii_case("home") {
+            Style::Unix
+        } else {
+            Style::Windows
+        });
+    }
+    let at_start = !path.ends_with(|c: char| {
+        c.is_alphanumeric()
+            || matches!(
+                c,
+                '_' | '.' | '~' | '-' | '}' | ')' | ']' | '*' | '$' | '@' | '%' | '>'
+            )
+    });
+    match root {
+        "home" if backslash => {
+            let in_wsl = tail(path, 60).to_ascii_lowercase().contains("wsl");
+            in_wsl.then_some(Style::Unix)
+        }
+        "home" => (at_start
+            || ends_with_any(path, &["/var", "/export", "/usr", "/private", "/host_mnt"]))
+        .then_some(Style::Unix),
+        "Users" | "users" if is_mounted_drive(path) => Some(Style::Windows),
+        "Users" if !backslash => (at_start
+            || ends_with_any(path, &["/System/Volumes/Data", "/host_mnt", "/private"]))
+        .then_some(Style::Unix),
+        _ => None,
+    }
+}
+
+/// Whether `path` is `/c`, `/mnt/c`, `/cygdrive/c` or `/host_mnt/c`.
+fn is_mounted_drive(path: &str) -> bool {
+    let Some(parent) = path
+        .strip_suffix(|c: char| c.is_ascii_alphabetic())
+        .and_then(|parent| parent.strip_suffix('/'))
+    else {
+        return false;
+    };
+    ends_with_any(parent, &["/mnt", "/cygdrive", "/host_mnt"])
+        || !parent.ends_with(|c: char| {
+            c.is_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '}' | ')')
+        })
+}
+
+/// Tells whether a dash before `home` starts a folder name such as `-home-mira-src` or `C--Users-mira-src`.
+fn dashed_style(before: &str, root: &str) -> Option<Style> {
+    let parent = before.strip_suffix('-')?;
+    let is_folder_start =
+        |parent: &str| parent.is_empty() || parent.ends_with(['/', '\\', '"', '\'', '`']);
+    let on_drive = || {
+        let parent = parent.strip_suffix('-')?;
+        parent
+            .strip_suffix(|c: char| c.is_ascii_alphabetic())
+            .filter(|parent| is_folder_start(parent))
+    };
+    let is_root = matches!(root, "home" | "Users");
+    (is_root && (is_folder_start(parent) || on_drive().is_some())).then_some(Style::Dashed)
+}
+
+fn strip_encoded_slash(before: &str) -> Option<&str> {
+    let path = before.get(..before.len().checked_sub(3)?)?;
+    starts_with_encoded_slash(&before[path.len()..]).then_some(path)
+}
+
+fn starts_with_encoded_slash(text: &str) -> bool {
+    ["%2F", "%2f", "%5C", "%5c"]
+        .iter()
+        .any(|slash| text.starts_with(slash))
+}
+
+fn ends_with_any(text: &str, ends: &[&str]) -> bool {
+    ends.iter().any(|end| text.ends_with(end))
+}
+
+fn name_at(rest: &str, style: Style) -> &str {
+    const LONGEST: usize = 64;
+    let rest = head(rest, 4 * LONGEST);
+    let is_name = |c: char| {
+        c.is_alphanumeric() || matches!(c, '_' | '.') || (c == '-' && style != Style::Dashed)
+    };
+    if !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_') {
+        return "";
+    }
+    let end = rest.find(|c: char| !is_name(c)).unwrap_or(rest.len());
+    let spaced = rest
+        .find(|c: char| !(is_name(c) || c == ' '))
+        .unwrap_or(rest.len());
+    let is_spaced = style == Style::Windows && spaced > end && rest[spaced..].starts_with('\\');
+    let end = if is_spaced { spaced } else { end };
+    if end > LONGEST {
+        ""
+    } else {
+        rest[..end].trim_end_matches(['.', '-', ' '])
+    }
+}
+
+/// Names of no person: stock accounts, service users, and what manuals write for "you".
+fn is_nobody(name: &str) -> bool {
+    const NOBODY: &str = "\
+        abc abcd about acer admin administrator agent airflow all_users alpine apache app \
+        appuser appveyor arch archive assistant asus azureuser backup backups bar benutzer \
+        blah brew build builder buildkite-agent bun centos ci circleci claude cloud-user coder \
+        codespace codex contact core cursor dashboard database debian default default_user \
+        defaultuser0 dell demo deno deploy deployer desktop details dev developer devuser dir \
+        directory docker download downloads ec2-user error example exampleuser family fedora \
+        feeds folder folder1 folder2 folder_name foo foo2 frappe git gitea github gitlab \
+        gitlab-runner gitpod guest hadoop homebrew hp index items jane.doe jbloggs jdoe \
+        jenkins john.doe johndoe jovyan lenovo linuxbrew login main me mine my my-user my.name \
+        my_dir myfolder myhome myname mysql myuser myusername mywebsite name nginx nobody node \
+        nom nonroot odoo opc oracle owner page path pc pdf pi postgres privacy public redis \
+        rocky root runner runneradmin runneruser sandbox shared some-user some_user somebody \
+        someone someuser spark sshtunnel steam temp test tester testuser tmp toshiba travis \
+        ubuntu user user-name user1 user123 user2 user_name username username1 users usuario \
+        utente utilisateur vagrant view vmail vscode vssadministrator vsts web-server www \
+        www-data www-user x xxx xyz y you your your-name your-user your-username your_name \
+        your_user your_username yourname youruser yourusername z";
+    /// `/home/index.html` is a page.
+    const FILE_ENDINGS: &str =
+        "asp aspx css csv html htm js json jsp jsx md pdf php png py sh svg ts tsx txt vue xml yml";
+    let lower = name.to_ascii_lowercase();
+    let is_file = lower
+        .rsplit_once('.')
+        .is_some_and(|(_, end)| is_listed(FILE_ENDINGS, end));
+    is_file
+        || is_listed(NOBODY, &lower.replace(' ', "_"))
+        || lower.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::redact;
+
+    #[test]
+    fn the_name_goes_and_the_path_stays() {
+        let cases = [
+            ("/home/mira/src/app.py", "/home/[user]/src/app.py"),
+            ("cd /Users/mira.holt", "cd /Users/[user]"),
+            (r"C:\Users\Mira Holt\AppData", r"C:\Users\[user]\AppData"),
+            (r"C:\\Users\\mira\\x", r"C:\\Users\\[user]\\x"),
+            ("c:/users/mira/x", "c:/users/[user]/x"),
+            (
+                "file:///home/mira/x and file:///C:/Users/mira",
+                "file:///home/[user]/x and file:///C:/Users/[user]",
+            ),
+            (
+                "~/.claude/projects/-home-mira-src-app/x.jsonl",
+                "~/.claude/projects/-home-[user]-src-app/x.jsonl",
+            ),
+            (
+                r"projects\C--Users-mira-src",
+                r"projects\C--Users-[user]-src",
+            ),
+            ("/mnt/c/Users/mira/x", "/mnt/c/Users/[user]/x"),
+            ("path=%2Fhome%2Fmira%2Fx", "path=%2Fhome%2F[user]%2Fx"),
+            (
+                "/var/home/mira: no such file",
+                "/var/home/[user]: no such file",
+            ),
+            (r"\\wsl$\Ubuntu\home\mira\x", r"\\wsl$\Ubuntu\home\[user]\x"),
+            ("host:/home/žofie.", "host:/home/[user]."),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(redact(text).text, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn paths_of_nobody_and_other_homes_are_left_alone() {
+        for text in [
+            "/root/.ssh",
+            "/home/user/x /home/runner/work /home/ubuntu",
+            "/Users/Shared /Users/<name>/x",
+            "/home/$USER/x /home/${USER} /home/*/x",
+            "https://x.org/home/news/1 and GET /users/42",
+            "src/home/menu.tsx ./home/menu",
+            "-home-dir foo take-home-test-2",
+            "$JAVA_HOME/bin",
+            "home/mira",
+        ] {
+            assert_eq!(redact(text).findings, [], "{text}");
+        }
+    }
+}

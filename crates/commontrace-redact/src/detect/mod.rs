@@ -1,0 +1,10 @@
+//! Detectors that need more than one expression: one file for each kind of thing.
+//!
+//! Each looks only at the places the prefilter names, and reports [`crate::scan::Candidate`]s.
+
+pub(crate) mod assignment;
+pub(crate) mod command;
+pub(crate) mod email;
+pub(crate) mod header;
+pub(crate) mod home;
+pub(crate) mod url;

@@ -1,0 +1,102 @@
+//! Values that are program text: a member of an object, a path, an expression, a version.
+
+use crate::placeholder;
+
+/// Whether a value points at something: a path, a URL, an option list, a member of an object.
+pub(crate) fn points_elsewhere(value: &str) -> bool {
+    let first = value.chars().next().unwrap_or('/');
+    let identifier = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+    };
+    let members = || {
+        let has_plain_part = || {
+            value
+                .split('.')
+                .any(|part| !part.bytes().any(|b| b.is_ascii_digit()))
+        };
+        value.contains('.') && value.split(['.', '/']).all(identifier) && has_plain_part()
+    };
+    let path = || {
+        let is_part =
+            |part: &str| identifier(part) && !part.bytes().any(|b| b.is_ascii_uppercase());
+        value.contains('/') && value.split('/').all(is_part)
+    };
+    let concatenation = || {
+        ["\"+", "'+", "\" +", "' +", "\".", "'.", "\"&", "\"$"]
+            .iter()
+            .any(|start| value.starts_with(start))
+            || ["+\"", "+'"].iter().any(|end| value.ends_with(end))
+    };
+    matches!(first, '/' | '.' | '~' | '?' | '*' | '&' | ':' | ',' | ';')
+        || (matches!(first, '#' | '@' | '!') && identifier(&value[1..]))
+        || value.contains("://")
+        || value.contains("min:")
+        || value.contains("::")
+        || value.contains("->")
+        || value.contains("=>")
+        || [
+            "required|",
+            "nullable|",
+            "ENC(",
+            "secretsmanager",
+            "vault:",
+            "keyring:",
+            "op:",
+        ]
+        .iter()
+        .any(|start| value.starts_with(start))
+        || members()
+        || path()
+        || concatenation()
+}
+
+/// Whether an unquoted value is an expression or an identifier of a program.
+pub(crate) fn is_expression(value: &str) -> bool {
+    /// Stems that programs number: `arg1`, `utf8`, `sha256`.
+    const STEMS: &str = "\
+        arg args base char column field float i input int item level line md nvarchar oauth \
+        param sha u uint utf v val var varchar version";
+    let stem = value
+        .trim_end_matches(|c: char| c.is_ascii_digit())
+        .to_ascii_lowercase();
+    value.contains(['(', ')', '[', ']', '{', '}', '<', '>', '|', '?', '\\'])
+        || placeholder::is_listed(STEMS, &stem)
+}
+
+/// Whether a value is a version, a date or the name of a file.
+pub(crate) fn is_version_or_file(value: &str) -> bool {
+    let letters = value.bytes().filter(u8::is_ascii_alphabetic).count();
+    let extension = value
+        .rsplit('.')
+        .next()
+        .filter(|end| end.len() < value.len() && (1..=5).contains(&end.len()));
+    letters < 3 || extension.is_some_and(|end| end.bytes().all(|b| b.is_ascii_lowercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn program_text_is_told_from_secrets() {
+        for value in [
+            "config.db2.password",
+            "/run/secrets/db_1",
+            "path/to/key_1",
+            "https://x.io/1",
+            "#pass1",
+            "\"+form.text1+\"",
+        ] {
+            assert!(points_elsewhere(value), "{value}");
+        }
+        for value in ["kX7!vq92", "aB3/dE5+f7=", "x1.y2.z3", "Tr0ub4dor&3"] {
+            assert!(!points_elsewhere(value), "{value}");
+        }
+        assert!(is_expression("getenv(1)") && is_expression("arg1") && !is_expression("kX7vq92"));
+        assert!(is_version_or_file("v1.2.3") && is_version_or_file("key2.pem"));
+        assert!(!is_version_or_file("q8W2e5R1t9Y3"));
+    }
+}

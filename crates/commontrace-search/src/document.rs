@@ -1,0 +1,94 @@
+//! What goes into the index and what comes out of a search.
+
+use std::collections::BTreeMap;
+
+use commontrace_core::{TraceId, UserId};
+
+/// A trace as the index needs it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    /// The trace.
+    pub id: TraceId,
+    /// One line that names the problem.
+    pub title: String,
+    /// The problem.
+    pub context: String,
+    /// The answer.
+    pub solution: String,
+    /// Normalised tags.
+    pub tags: Vec<String>,
+    /// The environment it was written in.
+    pub fingerprint: BTreeMap<String, String>,
+    /// Trust score; unbounded, zero when nobody has judged it.
+    pub trust: f64,
+    /// When it stopped or will stop being valid, in microseconds since 1970.
+    pub valid_until: Option<i64>,
+    /// When it was written, in microseconds since 1970.
+    pub created_at: i64,
+    /// Whether it is due for a review.
+    pub stale: bool,
+    /// Who wrote it.
+    pub contributor: UserId,
+}
+
+/// A search.
+#[derive(Debug, Clone, Copy)]
+pub struct Query<'a> {
+    /// The words to look for; without them the tags alone decide.
+    pub text: Option<&'a str>,
+    /// The vector of `text`; without it the search is lexical.
+    pub vector: Option<&'a [f32]>,
+    /// Tags that a hit must all have, normalised as documents' tags are.
+    pub tags: &'a [String],
+    /// The environment that the search comes from.
+    pub context: Option<&'a BTreeMap<String, String>>,
+    /// Whether documents past their validity are shown, at half weight, or left out.
+    pub include_expired: bool,
+    /// The time to judge validity by, in microseconds since 1970.
+    pub now: i64,
+    /// Most hits wanted.
+    pub limit: usize,
+}
+
+/// What a search found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// Best first.
+    pub hits: Vec<Hit>,
+    /// Whether there were candidates, none of them judged relevant.
+    pub abstained: bool,
+    /// How far the best hit can be relied on.
+    pub confidence: Confidence,
+}
+
+/// How far an answer can be relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Confidence {
+    /// Nothing relevant was found.
+    None,
+    /// The best hit may be about something else.
+    Weak,
+    /// The best hit is about what was asked.
+    Strong,
+}
+
+/// One document found, with the parts of its score.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Hit {
+    /// The document.
+    pub id: TraceId,
+    /// What hits are ordered by: relevance and priors, halved for expired ones.
+    pub score: f64,
+    /// Fusion of both legs, 0 to 1.
+    pub relevance: f64,
+    /// Cosine of query and document, 0 if either has no vector.
+    pub similarity: f64,
+    /// Lexical score as a share of the best that any document could have.
+    pub lexical: f64,
+    /// What trust and staleness added.
+    pub trust_prior: f64,
+    /// What the environment's match added.
+    pub context_prior: f64,
+    /// Whether its validity has ended.
+    pub expired: bool,
+}

@@ -1,0 +1,7 @@
+//! placeholder
+
+pub mod embed;
+pub mod lexical;
+pub mod select;
+pub mod tokenize;
+pub mod vectors;

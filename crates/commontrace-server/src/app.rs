@@ -1,0 +1,122 @@
+//! What every handler is handed: the store, the clock and the rest of the server's parts.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use commontrace_core::token_bucket::Limit;
+use commontrace_store::Store;
+
+use crate::api_key::ApiKeys;
+use crate::clock::Clock;
+use crate::ids::Ids;
+use crate::lifecycle::Lifecycle;
+use crate::limiter::{Class, Limiter};
+use crate::metrics::Metrics;
+use crate::search::Search;
+use crate::usage::Usage;
+
+/// Reports an account may make about itself in a minute. Clients make a few a day.
+const REPORTS_PER_MINUTE: u32 = 60;
+
+/// The parts of the server; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct App(Arc<Parts>);
+
+/// What an [`App`] is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The truth.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+    /// Identifiers and randomness.
+    pub ids: Ids,
+    /// Makes and hashes API keys.
+    pub api_keys: ApiKeys,
+    /// Who may ask how often.
+    pub limiter: Limiter,
+    /// The recorder behind `/metrics`.
+    pub metrics: Metrics,
+    /// Whether the server is ready, and whether it was told to stop.
+    pub lifecycle: Lifecycle,
+    /// Finds traces.
+    pub search: Search,
+    /// Counts openings of traces.
+    pub usage: Usage,
+    /// What the operator decided.
+    pub settings: ServerSettings,
+}
+
+impl App {
+    /// Joins the parts.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// What the operator decides about the HTTP side.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// Header that carries the API key.
+    pub api_key_header: String,
+    /// Whether any account may publish, or only one with an e-mail address that was let in.
+    pub open_publishing: bool,
+    /// Largest request body, in bytes.
+    pub body_limit_bytes: usize,
+    /// Longest time a handler may take.
+    pub request_timeout: Duration,
+    /// Origins whose pages may call the API; `*` for all, none to send no CORS headers.
+    pub cors_origins: Vec<String>,
+    /// Reads an account may make in a minute.
+    pub read_per_minute: u32,
+    /// Writes an account may make in a minute.
+    pub write_per_minute: u32,
+    /// Registrations an address may make in an hour.
+    pub register_per_hour: u32,
+    /// Requests with unknown keys an address may make in a minute before it is told to wait.
+    pub failed_keys_per_minute: u32,
+    /// Independent flags that hide a trace.
+    pub flags_to_hide: u32,
+    /// Up-votes net of down-votes that validate a trace.
+    pub validation_threshold: u32,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            api_key_header: "X-API-Key".into(),
+            open_publishing: true,
+            body_limit_bytes: 1024 * 1024,
+            request_timeout: Duration::from_secs(30),
+            cors_origins: Vec::new(),
+            read_per_minute: 60,
+            write_per_minute: 20,
+            register_per_hour: 30,
+            failed_keys_per_minute: 30,
+            flags_to_hide: 3,
+            validation_threshold: 2,
+        }
+    }
+}
+
+impl ServerSettings {
+    /// Returns the limit of a class of requests.
+    pub fn limit(&self, class: Class) -> Limit {
+        match class {
+            Class::Read => Limit::per_minute(self.read_per_minute),
+            Class::Write => Limit::per_minute(self.write_per_minute),
+            Class::Report => Limit::per_minute(REPORTS_PER_MINUTE),
+            Class::Register => Limit::per_hour(self.register_per_hour),
+            Class::FailedKey => Limit::per_minute(self.failed_keys_per_minute),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! From a request to contribute to the row that is stored and the answer that is given.
+
+use commontrace_api::traces::{ContributeTrace, Contributed};
+use commontrace_core::fingerprint::fingerprint;
+use commontrace_core::trace::{TAGS_MAX, depth_score};
+use commontrace_core::{Status, UserId};
+use commontrace_store::{Idempotency, NewTrace};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::app::App;
+use crate::error::ApiResult;
+use crate::intake::{self, Redactor};
+
+/// A contribution that passed the gate.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The row to store.
+    pub new: NewTrace,
+    /// What to answer once it is stored.
+    pub answer: Contributed,
+}
+
+/// A repeatable request, before its answer is known.
+#[derive(Debug)]
+pub struct Repeatable {
+    key: String,
+    request_hash: Vec<u8>,
+}
+
+/// Names a request by its key and content.
+pub fn idempotency(key: String, body: &ContributeTrace) -> Repeatable {
+    let content = serde_json::to_vec(body).expect("a request that was JSON is JSON again");
+    Repeatable {
+        key,
+        request_hash: Sha256::digest(content).to_vec(),
+    }
+}
+
+impl Repeatable {
+    /// Adds the answer to repeat.
+    pub fn with_answer(self, answer: &Contributed) -> Idempotency {
+        let response = serde_json::to_value(answer).expect("an answer has only string keys");
+        Idempotency {
+            key: self.key,
+            request_hash: self.request_hash,
+            response,
+        }
+    }
+}
+
+/// Redacts, normalises and checks a contribution of `contributor`'s.
+pub async fn prepare(app: &App, contributor: UserId, body: ContributeTrace) -> ApiResult<Prepared> {
+    intake::check_tag_count(&body.tags, TAGS_MAX)?;
+    let id = app.ids.id();
+    let size = body.context_text.len() + body.solution_text.len();
+    let prepared = intake::scan(size, move || redact(id, contributor, body)).await?;
+    let new = &prepared.new;
+    intake::refuse_husk(&new.title, &new.context_text, &new.solution_text)?;
+    Ok(prepared)
+}
+
+fn redact(id: commontrace_core::TraceId, contributor: UserId, body: ContributeTrace) -> Prepared {
+    let mut redactor = Redactor::default();
+    let tags = redactor.tags(&body.tags);
+    let metadata = metadata(&mut redactor, &body);
+    let context = body
+        .context
+        .map(|context| redactor.object("context", context.into_map()));
+    let new = NewTrace {
+        id,
+        contributor_id: contributor,
+        title: redactor.text("title", &body.title),
+        context_text: redactor.text("context_text", &body.context_text),
+        solution_text: redactor.text("solution_text", &body.solution_text),
+        tags: tags.kept,
+        context: context.as_ref().map(fingerprint).unwrap_or_default(),
+        metadata_json: metadata.map(Value::Object),
+        agent_model: redactor.optional("agent_model", body.agent_model.as_deref()),
+        agent_version: redactor.optional("agent_version", body.agent_version.as_deref()),
+        is_seed: false,
+        status: Status::Pending,
+        trust_score: 0.0,
+        review_after: body.review_after.map(|at| at.utc()),
+        watch_condition: redactor.optional("watch_condition", body.watch_condition.as_deref()),
+        supersedes: body.supersedes_trace_id,
+        embed: None,
+    };
+    let answer = Contributed {
+        id,
+        status: Status::Pending,
+        message: "The trace is stored and can be found by its words; finding it by meaning follows within moments."
+            .to_owned(),
+        tags: new.tags.clone(),
+        dropped_tags: tags.dropped,
+        redactions: redactor.finish(),
+        depth_score: depth_score(&new.context_text, &new.solution_text, !new.context.is_empty()),
+    };
+    Prepared { new, answer }
+}
+
+/// Joins the metadata object and the token count, which wins over a member of the same name.
+fn metadata(redactor: &mut Redactor, body: &ContributeTrace) -> Option<Map<String, Value>> {
+    let given = body.metadata_json.clone().map(|object| object.into_map());
+    let mut metadata = given.map(|object| redactor.object("metadata_json", object));
+    if let Some(tokens) = body.tokens_to_resolution {
+        metadata
+            .get_or_insert_default()
+            .insert("tokens_to_resolution".to_owned(), tokens.value().into());
+    }
+    metadata
+}

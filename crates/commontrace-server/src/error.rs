@@ -1,0 +1,570 @@
+//! The one error that handlers and extractors return, and the one table of what it looks like.
+//!
+//! An answer names what was wrong with the request and never what went on inside: causes are for
+//! the log, which the access log writes once, with the request's id.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use aide::OperationOutput;
+use aide::generate::GenContext;
+use aide::openapi::{self, Operation};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::middleware::request_id;
+use crate::openapi::problem_response;
+
+/// The result of a handler.
+pub type ApiResult<T> = Result<T, ApiError>;
+
+/// The kinds of refusal and failure a client can meet. [`Problem::row`] is the table of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Problem {
+    /// No key was sent.
+    NotAuthenticated,
+    /// The key belongs to no account, or no longer does.
+    InvalidKey,
+    /// The account may not do this.
+    Forbidden,
+    /// There is nothing under that address or id.
+    NotFound,
+    /// The address exists, not for this method.
+    MethodNotAllowed,
+    /// The request's body did not arrive in time.
+    SlowRequest,
+    /// It clashes with what is already there.
+    Conflict,
+    /// The body is larger than accepted.
+    TooLarge,
+    /// Something in the request is not as it must be.
+    Invalid,
+    /// Too many requests in too short a time.
+    RateLimited,
+    /// A bug or damage on the server's side.
+    Internal,
+    /// The store or its disk cannot serve right now.
+    Unavailable,
+    /// The answer took longer than the server allows itself.
+    Timeout,
+}
+
+/// What a problem looks like from outside.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// The status of the answer.
+    pub status: StatusCode,
+    /// The last part of the problem's `type`, which is its anchor on the page of errors.
+    pub slug: &'static str,
+    /// The same few words every time, for a person.
+    pub title: &'static str,
+    /// What a client should do about it.
+    pub advice: &'static str,
+}
+
+impl Problem {
+    /// All problems, in the order of their status.
+    pub const ALL: [Self; 13] = [
+        Self::NotAuthenticated,
+        Self::InvalidKey,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::SlowRequest,
+        Self::Conflict,
+        Self::TooLarge,
+        Self::Invalid,
+        Self::RateLimited,
+        Self::Internal,
+        Self::Unavailable,
+        Self::Timeout,
+    ];
+
+    /// Returns this problem's row of the table.
+    pub fn row(self) -> Row {
+        let (status, slug, title, advice) = match self {
+            Self::NotAuthenticated => (
+                StatusCode::UNAUTHORIZED,
+                "not-authenticated",
+                "Not authenticated",
+                "Send your API key in the header that `detail` names; POST /api/v1/keys gives you one.",
+            ),
+            Self::InvalidKey => (
+                StatusCode::UNAUTHORIZED,
+                "invalid-key",
+                "Invalid API key",
+                "Check the key for missing characters. A revoked or rotated key does not come back.",
+            ),
+            Self::Forbidden => (
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "Forbidden",
+                "The key is fine and the account may not do this; `detail` says what it lacks.",
+            ),
+            Self::NotFound => (
+                StatusCode::NOT_FOUND,
+                "not-found",
+                "Not found",
+                "Check the path and the id. What was deleted does not come back.",
+            ),
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "Method not allowed",
+                "The `Allow` header lists the methods of this path.",
+            ),
+            Self::SlowRequest => (
+                StatusCode::REQUEST_TIMEOUT,
+                "slow-request",
+                "Request took too long to arrive",
+                "Send the body without pauses, or send less.",
+            ),
+            Self::Conflict => (
+                StatusCode::CONFLICT,
+                "conflict",
+                "Conflict",
+                "`detail` names what is already there. Sending the same again changes nothing.",
+            ),
+            Self::TooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too-large",
+                "Body too large",
+                "Send less; `detail` names the limit.",
+            ),
+            Self::Invalid => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid",
+                "Invalid request",
+                "`field` names the part of the request and `detail` what it must be.",
+            ),
+            Self::RateLimited => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate-limited",
+                "Too many requests",
+                "Wait the number of seconds in `Retry-After`. The `RateLimit` header of every answer \
+                 says how many requests are left.",
+            ),
+            Self::Internal => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "Internal error",
+                "This is a bug. Report it with the `request_id`, under which the log has the cause.",
+            ),
+            Self::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "Temporarily unavailable",
+                "Nothing was written. Send the same again after `Retry-After` seconds.",
+            ),
+            Self::Timeout => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "timeout",
+                "Answer took too long",
+                "Whether a write was done is not known: repeat it with the same `Idempotency-Key`, or \
+                 look before you repeat it.",
+            ),
+        };
+        Row {
+            status,
+            slug,
+            title,
+            advice,
+        }
+    }
+}
+
+/// What was wrong with one part of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FieldError {
+    /// The part, as `title`, `tags[3]` or `limit`.
+    pub field: String,
+    /// What it must be.
+    pub detail: String,
+}
+
+/// The body of an answer that is not a success (RFC 9457).
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub struct ProblemBody {
+    /// Identifies the kind of problem: a reference to its description, relative to the server.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The same few words for every problem of this kind.
+    pub title: Cow<'static, str>,
+    /// The status of the answer, repeated.
+    pub status: u16,
+    /// What was wrong this time, as one sentence to show to a person.
+    pub detail: Cow<'static, str>,
+    /// Under which the server's log has this request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// The part of the request that was wrong, when it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// Every part that was wrong, when there were several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub errors: Option<Vec<FieldError>>,
+}
+
+/// A request that was not answered with a success.
+#[derive(Debug)]
+pub struct ApiError {
+    problem: Problem,
+    detail: Cow<'static, str>,
+    errors: Vec<FieldError>,
+    retry_after: Option<Duration>,
+    cause: Option<String>,
+}
+
+/// The chain of causes behind a 5xx, carried beside the answer to the access log.
+#[derive(Debug, Clone)]
+pub struct FailureCause(pub String);
+
+/// How long a client should wait when nobody knows how long it will take.
+const RETRY_LATER: Duration = Duration::from_secs(5);
+/// Details quote what a client sent; answers and logs must not grow with it.
+const MAX_DETAIL_CHARS: usize = 600;
+
+impl ApiError {
+    fn new(problem: Problem, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            problem,
+            detail: bounded(detail.into()),
+            errors: Vec::new(),
+            retry_after: None,
+            cause: None,
+        }
+    }
+
+    /// 401: no key in `header`.
+    pub fn not_authenticated(header: &str) -> Self {
+        let detail = format!("Not authenticated: send your API key in the {header} header");
+        Self::new(Problem::NotAuthenticated, detail)
+    }
+
+    /// 401: a key that no account has.
+    pub fn invalid_key() -> Self {
+        Self::new(Problem::InvalidKey, "Invalid API key")
+    }
+
+    /// 403: the account lacks what `detail` says.
+    pub fn forbidden(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Problem::Forbidden, detail)
+    }
+
+    /// 404: `detail` says what was not found, as "no trace has this id".
+    pub fn not_found(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Problem::NotFound, detail)
+    }
+
+    /// 405, for the router's fallback.
+    pub fn method_not_allowed() -> Self {
+        Self::new(Problem::MethodNotAllowed, "Method Not Allowed")
+    }
+
+    /// 408: the body stopped arriving.
+    pub fn slow_request() -> Self {
+        Self::new(
+            Problem::SlowRequest,
+            "the request body did not arrive in time",
+        )
+    }
+
+    /// 409: it clashes with what `detail` names.
+    pub fn conflict(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Problem::Conflict, detail)
+    }
+
+    /// 413: more than `limit` bytes.
+    pub fn too_large(limit: usize) -> Self {
+        Self::new(
+            Problem::TooLarge,
+            format!("the request body is larger than {limit} bytes"),
+        )
+    }
+
+    /// 422 for the request as a whole, without a field to point at.
+    pub fn unprocessable(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Problem::Invalid, detail)
+    }
+
+    /// 422: `field` is wrong, and `detail` says what it must be, as "must have 1 to 200 characters".
+    pub fn invalid(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        let (field, detail) = (field.into(), detail.into());
+        Self::invalid_fields(vec![FieldError { field, detail }])
+    }
+
+    /// 422: several fields are wrong.
+    pub fn invalid_fields(mut errors: Vec<FieldError>) -> Self {
+        let mut detail = String::new();
+        for error in &mut errors {
+            error.field = bounded(std::mem::take(&mut error.field).into()).into_owned();
+            error.detail = bounded(std::mem::take(&mut error.detail).into()).into_owned();
+            let separator = if detail.is_empty() { "" } else { "; " };
+            write!(detail, "{separator}{}: {}", error.field, error.detail)
+                .expect("writing to a string cannot fail");
+        }
+        Self {
+            errors,
+            ..Self::new(Problem::Invalid, detail)
+        }
+    }
+
+    /// 429: wait for `retry_after`.
+    pub fn rate_limited(retry_after: Duration) -> Self {
+        let seconds = whole_seconds(retry_after);
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(
+                Problem::RateLimited,
+                format!("too many requests; try again in {seconds} s"),
+            )
+        }
+    }
+
+    /// 500; the cause goes to the log, not to the client.
+    pub fn internal(cause: impl Into<String>) -> Self {
+        Self {
+            cause: Some(cause.into()),
+            ..Self::new(
+                Problem::Internal,
+                "something went wrong on the server; its log has the cause under this request's id",
+            )
+        }
+    }
+
+    /// 500 after a panic, which the panic hook has reported already.
+    pub(crate) fn panicked() -> Self {
+        Self::internal("the handler panicked")
+    }
+
+    /// 503: the store cannot serve now; the cause goes to the log.
+    pub fn unavailable(cause: impl Into<String>) -> Self {
+        Self {
+            retry_after: Some(RETRY_LATER),
+            cause: Some(cause.into()),
+            ..Self::new(
+                Problem::Unavailable,
+                "the server cannot reach its storage right now; nothing was written, try again shortly",
+            )
+        }
+    }
+
+    /// 503: the handler took longer than `limit`.
+    pub fn timeout(limit: Duration) -> Self {
+        Self {
+            retry_after: Some(RETRY_LATER),
+            cause: Some(format!("no answer within {} s", limit.as_secs_f32())),
+            ..Self::new(
+                Problem::Timeout,
+                "the answer took too long; a write may or may not have been done",
+            )
+        }
+    }
+
+    /// Returns the status the client will see.
+    pub fn status(&self) -> StatusCode {
+        self.problem.row().status
+    }
+
+    fn body(&mut self) -> ProblemBody {
+        let row = self.problem.row();
+        let errors = std::mem::take(&mut self.errors);
+        ProblemBody {
+            kind: format!("/docs/errors#{}", row.slug),
+            title: row.title.into(),
+            status: row.status.as_u16(),
+            detail: std::mem::take(&mut self.detail),
+            request_id: request_id::current(),
+            field: match &errors[..] {
+                [one] => Some(one.field.clone()),
+                _ => None,
+            },
+            errors: (errors.len() > 1).then_some(errors),
+        }
+    }
+}
+
+impl From<commontrace_store::Error> for ApiError {
+    fn from(err: commontrace_store::Error) -> Self {
+        if err.is_unavailable() {
+            Self::unavailable(chain(&err))
+        } else {
+            Self::internal(chain(&err))
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(mut self) -> Response {
+        let body = serde_json::to_vec(&self.body()).expect("a problem has only string keys");
+        let problem_json = HeaderValue::from_static("application/problem+json");
+        let mut response =
+            (self.status(), [(header::CONTENT_TYPE, problem_json)], body).into_response();
+        let headers = response.headers_mut();
+        if self.status() == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("APIKey"));
+        }
+        if let Some(wait) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, whole_seconds(wait).into());
+        }
+        if let Some(cause) = self.cause {
+            response.extensions_mut().insert(FailureCause(cause));
+        }
+        response
+    }
+}
+
+/// Any handler may fail, or find the store away; the other problems are documented by the
+/// extractors and handlers that cause them.
+impl OperationOutput for ApiError {
+    type Inner = ProblemBody;
+
+    fn operation_response(ctx: &mut GenContext, _: &mut Operation) -> Option<openapi::Response> {
+        Some(problem_response(ctx))
+    }
+
+    fn inferred_responses(
+        ctx: &mut GenContext,
+        _: &mut Operation,
+    ) -> Vec<(Option<openapi::StatusCode>, openapi::Response)> {
+        [500, 503]
+            .map(|code| (Some(openapi::StatusCode::Code(code)), problem_response(ctx)))
+            .into()
+    }
+}
+
+/// Returns `wait` in whole seconds, rounded up and at least one: never too early for a retry.
+pub(crate) fn whole_seconds(wait: Duration) -> u64 {
+    let partial = u64::from(wait.subsec_nanos() > 0);
+    (wait.as_secs() + partial).max(1)
+}
+
+/// Returns the error and its sources on one line.
+pub fn chain(err: &dyn std::error::Error) -> String {
+    let mut text = err.to_string();
+    let mut source = err.source();
+    while let Some(err) = source {
+        let message = err.to_string();
+        // Many errors repeat their source in their own message.
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        source = err.source();
+    }
+    text
+}
+
+fn bounded(text: Cow<'static, str>) -> Cow<'static, str> {
+    match text.char_indices().nth(MAX_DETAIL_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use insta::assert_json_snapshot;
+    use serde_json::Value;
+
+    use super::*;
+
+    async fn body(error: ApiError) -> Value {
+        let response = error.into_response();
+        assert_eq!(
+            response.headers()[header::CONTENT_TYPE],
+            "application/problem+json"
+        );
+        let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
+    #[tokio::test]
+    async fn one_wrong_field_is_named_in_the_sentence_and_beside_it() {
+        let error = ApiError::invalid("title", "must have 1 to 200 characters");
+        assert_json_snapshot!(body(error).await, @r#"
+        {
+          "detail": "title: must have 1 to 200 characters",
+          "field": "title",
+          "status": 422,
+          "title": "Invalid request",
+          "type": "/docs/errors#invalid"
+        }
+        "#);
+    }
+
+    #[tokio::test]
+    async fn several_wrong_fields_are_listed() {
+        let error = |field: &str, detail: &str| FieldError {
+            field: field.into(),
+            detail: detail.into(),
+        };
+        let errors = vec![
+            error("title", "is required"),
+            error("tags[3]", "must not be empty"),
+        ];
+        assert_json_snapshot!(body(ApiError::invalid_fields(errors)).await, @r#"
+        {
+          "detail": "title: is required; tags[3]: must not be empty",
+          "errors": [
+            {
+              "detail": "is required",
+              "field": "title"
+            },
+            {
+              "detail": "must not be empty",
+              "field": "tags[3]"
+            }
+          ],
+          "status": 422,
+          "title": "Invalid request",
+          "type": "/docs/errors#invalid"
+        }
+        "#);
+    }
+
+    #[tokio::test]
+    async fn a_cause_stays_inside_and_a_long_detail_is_cut() {
+        let answer = body(ApiError::internal("password=hunter2"))
+            .await
+            .to_string();
+        assert!(!answer.contains("hunter2"), "{answer}");
+        let answer = body(ApiError::not_found("é".repeat(1_000_000)))
+            .await
+            .to_string();
+        assert!(answer.len() < 2_000);
+    }
+
+    #[test]
+    fn a_retry_is_never_announced_too_early() {
+        let header = |error: ApiError| error.into_response().headers()[header::RETRY_AFTER].clone();
+        assert_eq!(
+            header(ApiError::rate_limited(Duration::from_millis(1))),
+            "1"
+        );
+        assert_eq!(
+            header(ApiError::rate_limited(Duration::from_millis(2_001))),
+            "3"
+        );
+        assert_eq!(header(ApiError::unavailable("disk full")), "5");
+    }
+
+    #[test]
+    fn a_401_says_how_to_authenticate() {
+        let response = ApiError::invalid_key().into_response();
+        assert_eq!(response.status(), 401);
+        assert_eq!(response.headers()[header::WWW_AUTHENTICATE], "APIKey");
+    }
+
+    #[test]
+    fn every_problem_has_its_own_address() {
+        let slugs: std::collections::HashSet<_> =
+            Problem::ALL.iter().map(|p| p.row().slug).collect();
+        assert_eq!(slugs.len(), Problem::ALL.len());
+    }
+}

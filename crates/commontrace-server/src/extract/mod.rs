@@ -1,0 +1,22 @@
+//! What handlers take from a request. A handler's signature says who may call it and what it reads.
+//!
+//! Extractors run in the order of the arguments: put the caller before `Path`, `Query` and `Json`,
+//! so that a stranger is refused before anything of the request is parsed.
+
+mod caller;
+mod client;
+mod describe;
+mod headers;
+mod json;
+mod path;
+mod query;
+
+pub use caller::{
+    Anyone, Caller, Contributor, Keyed, ModeratorReader, ModeratorWriter, Reader, Reporter, Voter,
+    Writer,
+};
+pub use client::{Client, Registrant};
+pub use headers::{IdempotencyKey, RawKey};
+pub use json::Json;
+pub use path::Path;
+pub use query::Query;

@@ -1,0 +1,41 @@
+//! The HTTP side of the commons: routes, limits, metrics, and the work behind them.
+//!
+//! Handlers decide nothing about traces that `commontrace-core` could decide, and write no SQL.
+
+pub mod api_key;
+pub mod app;
+pub mod clock;
+mod contribution;
+pub mod error;
+pub mod extract;
+pub mod ids;
+mod intake;
+pub mod lifecycle;
+pub mod limiter;
+pub mod logging;
+pub mod metrics;
+pub mod middleware;
+pub mod openapi;
+mod present;
+mod respond;
+pub mod routes;
+pub mod search;
+pub mod seeds;
+pub mod serve;
+pub mod stub;
+#[cfg(test)]
+mod testing;
+pub mod usage;
+pub mod worker;
+
+pub use app::{App, ServerSettings};
+pub use error::{ApiError, ApiResult};
+
+/// Builds the whole service: the routes, their description, and the layers around them.
+pub fn router(app: &App) -> axum::Router {
+    let (routes, description) = openapi::describe(routes::router(), &app.settings.api_key_header);
+    let routes = routes
+        .merge(openapi::pages(&description))
+        .with_state(app.clone());
+    middleware::wrap(routes, &app.settings, &app.ids)
+}

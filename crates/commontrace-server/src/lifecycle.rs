@@ -1,0 +1,55 @@
+//! Whether the server is ready for requests, and whether it was told to stop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio_util::sync::CancellationToken;
+
+/// The state of the running server, shared by its parts; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Lifecycle {
+    ready: Arc<AtomicBool>,
+    stop: CancellationToken,
+}
+
+impl Lifecycle {
+    /// Declares that the start is done and requests can be answered.
+    pub fn mark_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// Returns whether the server is ready: started, and not yet told to stop.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire) && !self.is_stopping()
+    }
+
+    /// Tells all parts of the server to finish what they began and stop.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Returns whether the server was told to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Waits until the server is told to stop.
+    pub async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readiness_ends_with_the_order_to_stop() {
+        let lifecycle = Lifecycle::default();
+        assert!(!lifecycle.is_ready());
+        lifecycle.mark_ready();
+        assert!(lifecycle.is_ready());
+        lifecycle.clone().stop();
+        assert!(!lifecycle.is_ready());
+    }
+}

@@ -1,0 +1,69 @@
+//! Log lines on standard error: stdout belongs to what a command answers.
+
+use std::panic;
+
+use tracing::error;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For a person.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LoggingError {
+    /// The filter is not one.
+    #[error("the log filter `{0}` is not valid: {1}")]
+    Filter(String, #[source] ParseError),
+    /// Something in this process logs already.
+    #[error("logging is set up already")]
+    Twice,
+}
+
+/// Sets up logging for the process. `filter` is as `info` or `info,sqlx=warn`; `colour` only
+/// matters to the pretty format.
+pub fn init(format: Format, filter: &str, colour: bool) -> Result<(), LoggingError> {
+    let filter = EnvFilter::builder()
+        .parse(filter)
+        .map_err(|err| LoggingError::Filter(filter.into(), err))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format {
+        Format::Pretty => builder.with_ansi(colour).finish().try_init(),
+        Format::Json => builder.json().flatten_event(true).with_span_list(false).finish().try_init(),
+    }
+    .map_err(|_| LoggingError::Twice)?;
+    log_panics();
+    Ok(())
+}
+
+/// Makes a panic one line like any other, inside the span of the request that it ended.
+fn log_panics() {
+    panic::set_hook(Box::new(|info| {
+        let location = info.location().map(ToString::to_string).unwrap_or_default();
+        let message = info.payload_as_str().unwrap_or("no message");
+        error!(location, "panicked at {location}: {message}");
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_is_none_is_named() {
+        let err = init(Format::Pretty, "info,=nonsense=", false).unwrap_err();
+        assert!(
+            err.to_string()
+                .starts_with("the log filter `info,=nonsense=` is not valid")
+        );
+    }
+}

@@ -1,0 +1,182 @@
+//! Every metric the server has: its name, its labels and how it is observed.
+//!
+//! Labels take few values, none of which a client can choose.
+
+mod process;
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use aide::axum::routing::get_with;
+use aide::axum::{ApiRouter, IntoApiResponse};
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::app::App;
+
+const HTTP_REQUESTS: &str = "commontrace_http_requests_total";
+const HTTP_DURATION: &str = "commontrace_http_request_duration_seconds";
+const SEARCHES: &str = "commontrace_search_requests_total";
+const SEARCH_DURATION: &str = "commontrace_search_duration_seconds";
+const EMBEDDINGS: &str = "commontrace_embeddings_processed_total";
+const EMBEDDING_DURATION: &str = "commontrace_embedding_duration_seconds";
+const EMBEDDING_BACKLOG: &str = "commontrace_embedding_backlog";
+
+const HTTP_BUCKETS: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+const SEARCH_BUCKETS: [f64; 7] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0];
+const EMBEDDING_BUCKETS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
+
+/// The recorder of this process, which every router of it shares.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    handle: PrometheusHandle,
+}
+
+impl Metrics {
+    /// Installs the recorder, or returns the one that is there already.
+    pub fn install() -> Self {
+        static INSTALLED: OnceLock<PrometheusHandle> = OnceLock::new();
+        let handle = INSTALLED.get_or_init(|| {
+            let handle = builder()
+                .install_recorder()
+                .expect("nothing else in this program installs a recorder");
+            describe();
+            handle
+        });
+        Self {
+            handle: handle.clone(),
+        }
+    }
+
+    /// Renders all metrics in Prometheus' text format.
+    pub fn render(&self) -> String {
+        let mut text = self.handle.render();
+        process::render(&mut text);
+        text
+    }
+
+    /// Folds observations into their buckets; without it they pile up between two scrapes.
+    pub fn run_upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+}
+
+fn builder() -> PrometheusBuilder {
+    let buckets: [(&str, &[f64]); 3] = [
+        (HTTP_DURATION, &HTTP_BUCKETS),
+        (SEARCH_DURATION, &SEARCH_BUCKETS),
+        (EMBEDDING_DURATION, &EMBEDDING_BUCKETS),
+    ];
+    buckets
+        .iter()
+        .fold(PrometheusBuilder::new(), |builder, (name, buckets)| {
+            builder
+                .set_buckets_for_metric(Matcher::Full((*name).into()), buckets)
+                .expect("the buckets are not empty")
+        })
+}
+
+fn describe() {
+    describe_counter!(
+        HTTP_REQUESTS,
+        "Requests answered, by method, route and status."
+    );
+    describe_histogram!(
+        HTTP_DURATION,
+        "Time from a request's headers to its answer."
+    );
+    describe_counter!(SEARCHES, "Searches, by whether they were filtered by tags.");
+    describe_histogram!(
+        SEARCH_DURATION,
+        "Time to answer a search, embedding the query included."
+    );
+    describe_counter!(EMBEDDINGS, "Texts embedded, by model and outcome.");
+    describe_histogram!(EMBEDDING_DURATION, "Time to embed a text, by model.");
+    describe_gauge!(EMBEDDING_BACKLOG, "Traces waiting for a vector.");
+    embedding_backlog(0);
+    for has_tags in ["true", "false"] {
+        counter!(SEARCHES, "has_tags" => has_tags).absolute(0);
+    }
+}
+
+/// Counts an answered request; `path` is the route's template.
+pub fn http_request(method: &'static str, path: &str, status: StatusCode, took: Duration) {
+    let path = path.to_owned();
+    let code = status.as_str().to_owned();
+    counter!(HTTP_REQUESTS, "method" => method, "path" => path.clone(), "status_code" => code)
+        .increment(1);
+    histogram!(HTTP_DURATION, "method" => method, "path" => path).record(took);
+}
+
+/// Counts an answered search.
+pub fn search(has_tags: bool, took: Duration) {
+    let has_tags = if has_tags { "true" } else { "false" };
+    counter!(SEARCHES, "has_tags" => has_tags).increment(1);
+    histogram!(SEARCH_DURATION).record(took);
+}
+
+/// Counts a text that was to be embedded by `model`, and whether it has a vector now.
+pub fn embedded(model: &str, succeeded: bool) {
+    let status = if succeeded { "success" } else { "error" };
+    counter!(EMBEDDINGS, "model" => model.to_owned(), "status" => status).increment(1);
+}
+
+/// Notes the time that `model` took for one text, a query's included.
+pub fn embedding(model: &str, took: Duration) {
+    histogram!(EMBEDDING_DURATION, "model" => model.to_owned()).record(took);
+}
+
+/// Sets how many traces wait for a vector.
+pub fn embedding_backlog(waiting: usize) {
+    gauge!(EMBEDDING_BACKLOG).set(waiting as f64);
+}
+
+/// The route of the metrics.
+pub fn routes() -> ApiRouter<App> {
+    ApiRouter::new().api_route(
+        "/metrics",
+        get_with(show, |op| {
+            op.id("metrics")
+                .tag("operations")
+                .summary("Metrics in Prometheus' text format")
+                .response_with::<200, String, _>(|response| response.description("The metrics."))
+        }),
+    )
+}
+
+async fn show(State(app): State<App>) -> impl IntoApiResponse {
+    let content_type = "text/plain; version=0.0.4; charset=utf-8";
+    ([(header::CONTENT_TYPE, content_type)], app.metrics.render())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contracts_names_and_labels_are_rendered() {
+        let metrics = Metrics::install();
+        http_request("GET", "/a/{id}", StatusCode::OK, Duration::from_millis(20));
+        search(true, Duration::from_millis(20));
+        embedded("test-model", true);
+        embedding("test-model", Duration::from_millis(20));
+        let text = Metrics::install().render();
+        for line in [
+            r#"commontrace_http_requests_total{method="GET",path="/a/{id}",status_code="200"} 1"#,
+            r#"commontrace_http_request_duration_seconds_bucket{method="GET",path="/a/{id}",le="0.025"} 1"#,
+            r#"commontrace_search_duration_seconds_bucket{le="0.01"} 0"#,
+            r#"commontrace_search_duration_seconds_bucket{le="2"} 1"#,
+            r#"commontrace_search_requests_total{has_tags="true"} 1"#,
+            r#"commontrace_embeddings_processed_total{model="test-model",status="success"} 1"#,
+            r#"commontrace_embedding_duration_seconds_count{model="test-model"} 1"#,
+            "commontrace_embedding_backlog 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "no {line} in\n{text}");
+        }
+        metrics.run_upkeep();
+    }
+}

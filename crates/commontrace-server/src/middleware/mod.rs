@@ -1,0 +1,43 @@
+//! What happens to every request before and after its handler.
+
+pub mod access;
+pub mod body;
+pub mod cors;
+pub mod fallback;
+pub mod headers;
+pub mod panic;
+pub mod rate_limit;
+pub mod request_id;
+#[cfg(test)]
+mod tests;
+pub mod timeout;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove};
+
+use crate::app::ServerSettings;
+use crate::ids::Ids;
+
+/// Answers below this size are sent as they are: compressing them saves no packet.
+const COMPRESS_ABOVE_BYTES: u64 = 1024;
+
+/// Wraps the routes. The last layer is the outermost: it sees the request first and the answer
+/// last.
+pub fn wrap(routes: Router, settings: &ServerSettings, ids: &Ids) -> Router {
+    let compression = CompressionLayer::new()
+        .compress_when(DefaultPredicate::new().and(SizeAbove::new(COMPRESS_ABOVE_BYTES)));
+    routes
+        .fallback(fallback::unknown_path)
+        .method_not_allowed_fallback(fallback::method_not_allowed)
+        .layer(from_fn_with_state(settings.request_timeout, timeout::limit))
+        .layer(from_fn_with_state(settings.body_limit_bytes, body::limit))
+        .layer(panic::layer())
+        .layer(from_fn(rate_limit::add_headers))
+        .layer(compression)
+        .layer(cors::layer(settings))
+        .layer(from_fn(headers::add))
+        .layer(from_fn(access::record))
+        .layer(from_fn_with_state(ids.clone(), request_id::assign))
+}

@@ -1,0 +1,129 @@
+//! Answers with a status other than 200, so that a handler's signature says which.
+
+use aide::OperationOutput;
+use aide::generate::GenContext;
+use aide::openapi::{self, Operation};
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// 201 with a body.
+#[derive(Debug)]
+pub struct Created<T>(pub T);
+
+/// 202 with a body.
+#[derive(Debug)]
+pub struct Accepted<T>(pub T);
+
+/// 204.
+#[derive(Debug)]
+pub struct NoContent;
+
+macro_rules! with_body {
+    ($name:ident, $status:expr) => {
+        impl<T: Serialize> IntoResponse for $name<T> {
+            fn into_response(self) -> Response {
+                ($status, Json(self.0)).into_response()
+            }
+        }
+
+        impl<T: JsonSchema> OperationOutput for $name<T> {
+            type Inner = T;
+
+            fn operation_response(
+                ctx: &mut GenContext,
+                operation: &mut Operation,
+            ) -> Option<openapi::Response> {
+                Json::<T>::operation_response(ctx, operation)
+            }
+
+            fn inferred_responses(
+                ctx: &mut GenContext,
+                operation: &mut Operation,
+            ) -> Vec<(Option<openapi::StatusCode>, openapi::Response)> {
+                let status = openapi::StatusCode::Code($status.as_u16());
+                Self::operation_response(ctx, operation)
+                    .map(|response| (Some(status), response))
+                    .into_iter()
+                    .collect()
+            }
+        }
+    };
+}
+
+with_body!(Created, StatusCode::CREATED);
+with_body!(Accepted, StatusCode::ACCEPTED);
+
+impl IntoResponse for NoContent {
+    fn into_response(self) -> Response {
+        StatusCode::NO_CONTENT.into_response()
+    }
+}
+
+impl OperationOutput for NoContent {
+    type Inner = ();
+
+    fn operation_response(_: &mut GenContext, _: &mut Operation) -> Option<openapi::Response> {
+        Some(openapi::Response {
+            description: "done".to_owned(),
+            ..Default::default()
+        })
+    }
+
+    fn inferred_responses(
+        ctx: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<openapi::StatusCode>, openapi::Response)> {
+        let status = openapi::StatusCode::Code(StatusCode::NO_CONTENT.as_u16());
+        Self::operation_response(ctx, operation)
+            .map(|response| (Some(status), response))
+            .into_iter()
+            .collect()
+    }
+}
+
+/// 200 or 503 with the same kind of body.
+#[derive(Debug)]
+pub struct MaybeUnavailable<T> {
+    /// Whether it is 200.
+    pub available: bool,
+    /// The body in either case.
+    pub body: T,
+}
+
+impl<T: Serialize> IntoResponse for MaybeUnavailable<T> {
+    fn into_response(self) -> Response {
+        let status = if self.available {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        (status, Json(self.body)).into_response()
+    }
+}
+
+impl<T: JsonSchema> OperationOutput for MaybeUnavailable<T> {
+    type Inner = T;
+
+    fn operation_response(
+        ctx: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Option<openapi::Response> {
+        Json::<T>::operation_response(ctx, operation)
+    }
+
+    fn inferred_responses(
+        ctx: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<openapi::StatusCode>, openapi::Response)> {
+        [StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE]
+            .into_iter()
+            .filter_map(|status| {
+                let status = openapi::StatusCode::Code(status.as_u16());
+                Some((Some(status), Self::operation_response(ctx, operation)?))
+            })
+            .collect()
+    }
+}

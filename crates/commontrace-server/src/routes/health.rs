@@ -1,0 +1,61 @@
+//! Whether the server can do its work.
+
+use std::collections::BTreeMap;
+
+use axum::Json as JsonBody;
+use axum::extract::State;
+use commontrace_api::health::Health;
+
+use crate::app::App;
+use crate::respond::MaybeUnavailable;
+
+/// Returns each part's state; 503 when one that requests need is away.
+pub async fn health(State(app): State<App>) -> MaybeUnavailable<Health> {
+    let database = app.store.ping().await;
+    let mut checks = BTreeMap::new();
+    checks.insert("database", word(database.is_ok()));
+    let embedding = match (app.search.model(), app.search.embedder()) {
+        (Some(_), Some(_)) => "ok",
+        // Searching goes on by words alone.
+        _ => "none",
+    };
+    checks.insert("embedding", embedding.to_owned());
+    checks.insert("search_index", format!("{} traces", app.search.len()));
+    let healthy = database.is_ok();
+    let body = Health {
+        status: if healthy { "healthy" } else { "degraded" },
+        checks,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    MaybeUnavailable {
+        available: healthy,
+        body,
+    }
+}
+
+/// Returns whether the process runs at all.
+pub async fn live() -> JsonBody<Health> {
+    JsonBody(Health {
+        status: "healthy",
+        checks: BTreeMap::new(),
+        version: env!("CARGO_PKG_VERSION"),
+    })
+}
+
+/// Returns whether requests should be sent here: started, not stopping, and the store answers.
+pub async fn ready(State(app): State<App>) -> MaybeUnavailable<Health> {
+    let started = app.lifecycle.is_ready();
+    let database = app.store.ping().await.is_ok();
+    let available = started && database;
+    let checks = [("started", word(started)), ("database", word(database))].into();
+    let body = Health {
+        status: if available { "healthy" } else { "degraded" },
+        checks,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    MaybeUnavailable { available, body }
+}
+
+fn word(ok: bool) -> String {
+    if ok { "ok" } else { "error" }.to_owned()
+}

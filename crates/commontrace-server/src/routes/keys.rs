@@ -1,0 +1,162 @@
+//! Registering and API keys.
+
+use axum::Json as JsonBody;
+use axum::extract::State;
+use commontrace_api::keys::{Register, Registered, Rotated, Verified};
+use commontrace_core::UserId;
+use commontrace_core::text::clean_line;
+use commontrace_store::{CreateAccount, NewAccount};
+
+use crate::app::App;
+use crate::error::{ApiError, ApiResult};
+use crate::extract::{Json, Keyed, RawKey, Registrant};
+use crate::intake::Redactor;
+use crate::respond::{Created, NoContent};
+
+/// Domains that no mail can reach, whose addresses would only look like a way to reach somebody.
+const RESERVED_DOMAINS: [&str; 6] = ["arpa", "invalid", "local", "localhost", "onion", "test"];
+
+/// Creates an account and its key.
+pub async fn register(
+    State(app): State<App>,
+    _registrant: Registrant,
+    Json(body): Json<Register>,
+) -> ApiResult<Created<Registered>> {
+    let email = body
+        .email
+        .map(|email| normalize_email(&email))
+        .transpose()?;
+    let display_name = body
+        .display_name
+        .map(|name| clean_line(&Redactor::default().text("display_name", &name)))
+        .filter(|name| !name.is_empty());
+    let key = app.api_keys.generate(&app.ids);
+    let can_contribute = app.settings.open_publishing;
+    let new = NewAccount {
+        id: app.ids.id(),
+        email,
+        display_name,
+        can_contribute,
+        is_moderator: false,
+        is_seed: false,
+        key_hash: Some(app.api_keys.hash(key.as_bytes()).to_vec()),
+    };
+    let user_id: UserId = new.id;
+    match app.store.create_account(new, app.clock.now()).await? {
+        CreateAccount::EmailTaken => Err(ApiError::conflict(
+            "an account with this e-mail address exists already; use its key, or register without an address",
+        )),
+        CreateAccount::Created => Ok(Created(Registered {
+            message: format!(
+                "Keep this key: it is shown only now. Send it in the {} header.",
+                app.settings.api_key_header
+            ),
+            api_key: key,
+            user_id,
+            can_contribute,
+        })),
+    }
+}
+
+/// Says whose key the request carries.
+pub async fn verify(caller: Keyed) -> JsonBody<Verified> {
+    JsonBody(Verified {
+        valid: true,
+        user_id: caller.id,
+    })
+}
+
+/// Replaces the request's key by a new one.
+pub async fn rotate(
+    State(app): State<App>,
+    caller: Keyed,
+    RawKey(old): RawKey,
+) -> ApiResult<JsonBody<Rotated>> {
+    let key = app.api_keys.generate(&app.ids);
+    let (old, new) = (
+        app.api_keys.hash(&old).to_vec(),
+        app.api_keys.hash(key.as_bytes()).to_vec(),
+    );
+    // Revoked between the check and now: the same answer as a moment later.
+    if !app
+        .store
+        .rotate_key(caller.id, old, new, app.clock.now())
+        .await?
+    {
+        return Err(ApiError::invalid_key());
+    }
+    Ok(JsonBody(Rotated {
+        api_key: key,
+        user_id: caller.id,
+    }))
+}
+
+/// Revokes the request's key.
+pub async fn revoke(
+    State(app): State<App>,
+    _caller: Keyed,
+    RawKey(key): RawKey,
+) -> ApiResult<NoContent> {
+    app.store
+        .revoke_key(app.api_keys.hash(&key).to_vec(), app.clock.now())
+        .await?;
+    Ok(NoContent)
+}
+
+/// Checks an address as far as can be done without sending mail, and lower-cases it.
+fn normalize_email(email: &str) -> ApiResult<String> {
+    let invalid = |detail: &str| Err(ApiError::invalid("email", detail));
+    let email = email.trim().to_lowercase();
+    let Some((local, domain)) = email.rsplit_once('@') else {
+        return invalid("must be an e-mail address");
+    };
+    let local_ok = !local.is_empty()
+        && local.chars().count() <= 64
+        && !local.starts_with('.')
+        && !local.ends_with('.')
+        && !local.contains("..")
+        && local
+            .chars()
+            .all(|c| c.is_alphanumeric() || "!#$%&'*+/=?^_`{|}~.-".contains(c));
+    let labels: Vec<&str> = domain.split('.').collect();
+    let domain_ok = labels.len() >= 2
+        && labels.iter().all(|label| {
+            !label.is_empty()
+                && label.len() <= 63
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+        })
+        && labels
+            .last()
+            .is_some_and(|top| top.chars().any(char::is_alphabetic));
+    if !local_ok || !domain_ok {
+        return invalid("must be an e-mail address");
+    }
+    if labels
+        .last()
+        .is_some_and(|top| RESERVED_DOMAINS.contains(top))
+    {
+        return invalid("must not be in a reserved domain; leave it out to register without one");
+    }
+    Ok(email)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::normalize_email;
+
+    #[test]
+    fn addresses_are_checked_and_lower_cased() {
+        assert_eq!(
+            normalize_email("Ada@Example.COM").unwrap(),
+            "ada@example.com"
+        );
+        assert!(normalize_email("agent-12ab34cd@commontrace.auto").is_ok());
+        for bad in [
+            "", "ada", "@b.c", "a@b", "a b@c.de", "a@b..c", "a@-b.c", "a@b.test", "a@b.123",
+        ] {
+            assert!(normalize_email(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! All routes, grouped by who calls them.
+
+mod amendments;
+mod health;
+mod keys;
+mod moderation;
+mod reputation;
+mod search;
+mod tags;
+mod telemetry;
+mod traces;
+mod votes;
+
+use aide::axum::ApiRouter;
+use aide::axum::routing::{delete_with, get_with, post_with};
+use aide::transform::TransformOperation as Op;
+
+use crate::app::App;
+use crate::error::ApiError;
+
+/// Every route of the API.
+pub fn router() -> ApiRouter<App> {
+    ApiRouter::new()
+        .merge(accounts())
+        .merge(commons())
+        .merge(moderators())
+        .merge(clients())
+        .merge(operators())
+}
+
+fn accounts() -> ApiRouter<App> {
+    ApiRouter::new()
+        .api_route(
+            "/api/v1/keys",
+            post_with(keys::register, |op| {
+                doc(op, "Keys", "Register and get an API key").response::<409, ApiError>()
+            }),
+        )
+        .api_route(
+            "/api/v1/keys/verify",
+            get_with(keys::verify, |op| doc(op, "Keys", "Check an API key")),
+        )
+        .api_route(
+            "/api/v1/keys/rotate",
+            post_with(keys::rotate, |op| {
+                doc(op, "Keys", "Replace an API key by a new one")
+            }),
+        )
+        .api_route(
+            "/api/v1/keys/current",
+            delete_with(keys::revoke, |op| {
+                doc(op, "Keys", "Revoke the API key in use")
+            }),
+        )
+}
+
+fn commons() -> ApiRouter<App> {
+    ApiRouter::new()
+        .api_route(
+            "/api/v1/traces/search",
+            post_with(search::search, |op| {
+                doc(op, "Search", "Search by text, tags or both")
+            }),
+        )
+        .api_route(
+            "/api/v1/traces",
+            post_with(traces::contribute, |op| {
+                doc(op, "Traces", "Contribute a trace")
+                    .response::<403, ApiError>()
+                    .response::<404, ApiError>()
+            })
+            .get_with(traces::list, |op| {
+                doc(op, "Traces", "List traces, newest first")
+            }),
+        )
+        .api_route(
+            "/api/v1/traces/{trace_id}",
+            get_with(traces::read, |op| known(op, "Traces", "Read a trace"))
+                .patch_with(traces::patch, |op| {
+                    known(op, "Traces", "Change an own trace").response::<403, ApiError>()
+                })
+                .delete_with(traces::delete, |op| {
+                    known(op, "Traces", "Delete an own trace").response::<403, ApiError>()
+                }),
+        )
+        .api_route(
+            "/api/v1/traces/{trace_id}/revisions",
+            get_with(traces::revisions, |op| {
+                known(
+                    op,
+                    "Traces",
+                    "List what a trace says and said, newest first",
+                )
+            }),
+        )
+        .api_route(
+            "/api/v1/traces/{trace_id}/votes",
+            post_with(votes::cast, |op| {
+                known(op, "Votes", "Vote on somebody else's trace")
+                    .response::<403, ApiError>()
+                    .response::<409, ApiError>()
+            }),
+        )
+        .api_route(
+            "/api/v1/traces/{trace_id}/amendments",
+            post_with(amendments::propose, |op| {
+                known(op, "Amendments", "Propose a better solution")
+            })
+            .get_with(amendments::list, |op| {
+                known(op, "Amendments", "List a trace's amendments, oldest first")
+            }),
+        )
+        .api_route(
+            "/api/v1/traces/{trace_id}/amendments/{amendment_id}/accept",
+            post_with(amendments::accept, |op| {
+                decision(op, "Make an amendment the trace's new revision")
+            }),
+        )
+        .api_route(
+            "/api/v1/traces/{trace_id}/amendments/{amendment_id}/reject",
+            post_with(amendments::reject, |op| {
+                decision(op, "Turn an amendment down")
+            }),
+        )
+        .api_route(
+            "/api/v1/traces/{trace_id}/flag",
+            post_with(moderation::flag, |op| {
+                known(op, "Moderation", "Flag a trace for the moderators")
+            }),
+        )
+        .api_route(
+            "/api/v1/tags",
+            get_with(tags::list, |op| {
+                doc(op, "Tags", "List tags in use, alphabetically")
+            }),
+        )
+        .api_route(
+            "/api/v1/reputation/{user_id}",
+            get_with(reputation::read, |op| {
+                known(op, "Reputation", "Read a contributor's reputation")
+            }),
+        )
+        .api_route(
+            "/api/v1/contributors/{user_id}/reputation",
+            get_with(reputation::read, |op| {
+                known(
+                    op,
+                    "Reputation",
+                    "Read a contributor's reputation (earlier path)",
+                )
+            }),
+        )
+}
+
+fn moderators() -> ApiRouter<App> {
+    ApiRouter::new()
+        .api_route(
+            "/api/v1/moderation/flagged",
+            get_with(moderation::flagged, |op| {
+                doc(
+                    op,
+                    "Moderation",
+                    "List flagged and hidden traces, the last flagged first",
+                )
+            }),
+        )
+        .api_route(
+            "/api/v1/moderation/traces/{trace_id}/restore",
+            post_with(moderation::restore, |op| {
+                known(op, "Moderation", "Show a trace again and settle its flags")
+            }),
+        )
+        .api_route(
+            "/api/v1/moderation/traces/{trace_id}",
+            delete_with(moderation::delete, |op| {
+                known(op, "Moderation", "Delete a trace")
+            }),
+        )
+}
+
+fn clients() -> ApiRouter<App> {
+    ApiRouter::new()
+        .api_route(
+            "/api/v1/telemetry/install",
+            post_with(telemetry::install, |op| {
+                doc(op, "Telemetry", "Report where a client is installed")
+            }),
+        )
+        .api_route(
+            "/api/v1/telemetry/ping",
+            post_with(telemetry::ping, |op| {
+                doc(op, "Telemetry", "Report that a client is in use")
+            }),
+        )
+        .api_route(
+            "/api/v1/telemetry/triggers",
+            post_with(telemetry::triggers, |op| {
+                doc(op, "Telemetry", "Report what a session's triggers did")
+            }),
+        )
+}
+
+fn operators() -> ApiRouter<App> {
+    ApiRouter::new()
+        .api_route(
+            "/health",
+            get_with(health::health, |op| {
+                doc(op, "Health", "Read the state of each part")
+            }),
+        )
+        .api_route(
+            "/health/live",
+            get_with(health::live, |op| {
+                doc(op, "Health", "Whether the process runs")
+            }),
+        )
+        .api_route(
+            "/health/ready",
+            get_with(health::ready, |op| {
+                doc(op, "Health", "Whether requests should be sent here")
+            }),
+        )
+        .merge(crate::metrics::routes())
+}
+
+fn doc<'a>(op: Op<'a>, tag: &'a str, summary: &'a str) -> Op<'a> {
+    op.tag(tag).summary(summary)
+}
+
+/// Documents an operation on something that may not be there.
+fn known<'a>(op: Op<'a>, tag: &'a str, summary: &'a str) -> Op<'a> {
+    doc(op, tag, summary).response::<404, ApiError>()
+}
+
+fn decision<'a>(op: Op<'a>, summary: &'a str) -> Op<'a> {
+    known(op, "Amendments", summary)
+        .response::<403, ApiError>()
+        .response::<409, ApiError>()
+}

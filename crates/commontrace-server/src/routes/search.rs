@@ -1,0 +1,176 @@
+//! Searching.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use crate::stub::{Band, Hit};
+use axum::Json as JsonBody;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use commontrace_api::search::{
+    Confidence, FILTER_TAGS_MAX, ScoreParts, SearchAnswer, SearchResult, SearchTraces,
+};
+use commontrace_api::traces::{Legacy, RelatedTrace};
+use commontrace_core::fingerprint::fingerprint;
+use commontrace_core::{TraceId, tag};
+use commontrace_store::Trace;
+
+use crate::app::App;
+use crate::error::{ApiError, ApiResult};
+use crate::extract::{Json, Reader};
+use crate::{intake, metrics, present};
+
+/// Links shown of each result.
+const RELATED_MAX: i64 = 3;
+
+/// Searches traces by text, tags or both.
+pub async fn search(
+    State(app): State<App>,
+    _caller: Reader,
+    Json(body): Json<SearchTraces>,
+) -> ApiResult<JsonBody<SearchAnswer>> {
+    let begun = Instant::now();
+    intake::check_tag_count(&body.tags, FILTER_TAGS_MAX)?;
+    if body.q.is_none() && body.tags.is_empty() {
+        return Err(ApiError::unprocessable("give q, tags or both"));
+    }
+    let tags = tag::normalize_all(&body.tags);
+    let has_tags = !body.tags.is_empty();
+    // No trace carries a tag that cannot exist.
+    let answer = if tags.dropped.is_empty() {
+        answer(&app, body, &tags.kept).await?
+    } else {
+        SearchAnswer {
+            results: Vec::new(),
+            total: 0,
+            query: body.q.map(commontrace_api::Text::into_string),
+            abstained: true,
+            confidence: None,
+            degraded: false,
+        }
+    };
+    metrics::search(has_tags, begun.elapsed());
+    Ok(JsonBody(answer))
+}
+
+async fn answer(app: &App, body: SearchTraces, tags: &[String]) -> ApiResult<SearchAnswer> {
+    // The query may hold what the stored texts must not, and it may leave for a remote model.
+    let text = body.q.as_deref().map(commontrace_redact::redact);
+    let text = text
+        .as_ref()
+        .map(|redacted| redacted.text.trim())
+        .filter(|text| !text.is_empty());
+    let vector = match text {
+        Some(text) => app.search.query_vector(text).await,
+        None => None,
+    };
+    let context = body
+        .context
+        .map(|context| fingerprint(&context.into_map()))
+        .unwrap_or_default();
+    let now = app.clock.now();
+    let limit = body.limit.value() as usize;
+    let blank = text.is_none() && tags.is_empty();
+    let found = (!blank).then(|| {
+        let vector = vector.as_deref();
+        app.search.search(
+            text,
+            vector,
+            tags,
+            &context,
+            body.include_expired,
+            limit,
+            now,
+        )
+    });
+    let (hits, abstained, band) = found.map_or((Vec::new(), true, Band::None), |found| {
+        (found.hits, found.abstained, found.band)
+    });
+    let results = results(app, hits, now).await?;
+    Ok(SearchAnswer {
+        total: results.len(),
+        results,
+        abstained,
+        confidence: text.is_some().then_some(match band {
+            Band::Strong => Confidence::Strong,
+            Band::Weak => Confidence::Weak,
+            Band::None => Confidence::None,
+        }),
+        degraded: text.is_some() && vector.is_none(),
+        query: body.q.map(commontrace_api::Text::into_string),
+    })
+}
+
+async fn results(app: &App, hits: Vec<Hit>, now: DateTime<Utc>) -> ApiResult<Vec<SearchResult>> {
+    let ids: Vec<TraceId> = hits.iter().map(|hit| TraceId(hit.id)).collect();
+    let mut traces: HashMap<TraceId, Trace> = app
+        .store
+        .traces(&ids)
+        .await?
+        .into_iter()
+        .map(|trace| (trace.id, trace))
+        .collect();
+    let mut results = Vec::with_capacity(hits.len());
+    for hit in hits {
+        // Deleted or hidden since the index was asked.
+        let trace = traces
+            .remove(&TraceId(hit.id))
+            .filter(|trace| trace.hidden_at.is_none());
+        let Some(trace) = trace else { continue };
+        let related = related(app, &trace).await?;
+        results.push(result(&hit, trace, related, now));
+    }
+    Ok(results)
+}
+
+/// Reads a trace's links, but only where superseding has left its mark.
+async fn related(app: &App, trace: &Trace) -> ApiResult<Vec<RelatedTrace>> {
+    if trace.valid_from.is_none() && trace.valid_until.is_none() {
+        return Ok(Vec::new());
+    }
+    let related = app.store.relations(trace.id, RELATED_MAX).await?;
+    Ok(related
+        .into_iter()
+        .map(|relation| present::related(relation, trace.id))
+        .collect())
+}
+
+fn result(
+    hit: &Hit,
+    trace: Trace,
+    related_traces: Vec<RelatedTrace>,
+    now: DateTime<Utc>,
+) -> SearchResult {
+    let depth_score = present::depth(&trace);
+    let is_stale = present::is_stale(&trace, now);
+    let contributor_name =
+        present::contributor_name(trace.contributor_id, trace.contributor_name.as_deref());
+    SearchResult {
+        id: trace.id,
+        title: trace.title,
+        context_text: trace.context_text,
+        solution_text: trace.solution_text,
+        tags: trace.tags.0,
+        trust_score: trace.trust_score,
+        similarity_score: hit.similarity,
+        combined_score: hit.score,
+        score: ScoreParts {
+            lexical: hit.lexical,
+            dense: hit.dense,
+            trust: hit.trust,
+            context: hit.context,
+        },
+        status: trace.status,
+        contributor_id: trace.contributor_id,
+        contributor_name,
+        created_at: trace.created_at,
+        retrieval_count: trace.retrieval_count,
+        depth_score,
+        context_fingerprint: present::fingerprint(trace.context.0),
+        is_stale,
+        valid_from: trace.valid_from,
+        valid_until: present::ended(trace.valid_until, now),
+        related_traces,
+        legacy: Legacy::default(),
+    }
+}

@@ -1,0 +1,295 @@
+//! Contributing, reading, listing and changing traces.
+
+use axum::Json as JsonBody;
+use axum::extract::State;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use commontrace_api::traces::{
+    ContributeTrace, Contributed, Deleted, ListTraces, PatchTrace, Patched, RevisionBody,
+    Revisions, TraceBody, TracePage,
+};
+use commontrace_core::trace::TAGS_MAX;
+use commontrace_core::{TraceId, tag};
+use commontrace_store::{Account, Contribute, Cursor, ListFilter, Patch, Trace, UpdateTrace};
+
+use crate::app::App;
+use crate::contribution;
+use crate::error::{ApiError, ApiResult};
+use crate::extract::{Contributor, IdempotencyKey, Json, Path, Query, Reader, Writer};
+use crate::intake::{self, Redactor};
+use crate::present;
+use crate::respond::Accepted;
+
+/// Revisions listed at most.
+const REVISIONS_MAX: i64 = 100;
+/// Links shown of a trace at most.
+const RELATED_MAX: i64 = 10;
+
+/// Contributes a trace.
+pub async fn contribute(
+    State(app): State<App>,
+    caller: Contributor,
+    key: IdempotencyKey,
+    Json(body): Json<ContributeTrace>,
+) -> ApiResult<Accepted<Contributed>> {
+    let idempotency = key.0.map(|key| contribution::idempotency(key, &body));
+    let mut prepared = contribution::prepare(&app, caller.id, body).await?;
+    let idempotency = idempotency.map(|request| request.with_answer(&prepared.answer));
+    prepared.new.embed = app.search.embedding_job(&app.ids);
+    let id = prepared.new.id;
+    match app
+        .store
+        .contribute(prepared.new, idempotency, app.clock.now())
+        .await?
+    {
+        Contribute::Created => {
+            app.search.refresh(&app.store, id).await?;
+            app.search.wake_worker();
+            Ok(Accepted(prepared.answer))
+        }
+        Contribute::Replayed(answer) => serde_json::from_value(answer)
+            .map(Accepted)
+            .map_err(|err| ApiError::internal(format!("a kept answer is unreadable: {err}"))),
+        Contribute::KeyReused => Err(ApiError::unprocessable(
+            "this Idempotency-Key was used for another request; take a new one",
+        )),
+        Contribute::SupersededUnknown => Err(ApiError::not_found(
+            "no trace has the id in supersedes_trace_id",
+        )),
+        Contribute::SupersededNotYours => Err(ApiError::forbidden(
+            "only a trace of your own can be superseded; propose an amendment instead",
+        )),
+    }
+}
+
+/// Returns a trace.
+pub async fn read(
+    State(app): State<App>,
+    caller: Reader,
+    Path(id): Path<TraceId>,
+) -> ApiResult<JsonBody<TraceBody>> {
+    let trace = visible(&app, &caller, id).await?;
+    if trace.contributor_id != caller.id {
+        app.usage.note(id);
+    }
+    body(&app, trace).await.map(JsonBody)
+}
+
+/// Lists traces, newest first.
+pub async fn list(
+    State(app): State<App>,
+    caller: Reader,
+    Query(query): Query<ListTraces>,
+) -> ApiResult<JsonBody<TracePage>> {
+    let after = query.cursor.as_deref().map(parse_cursor).transpose()?;
+    let tag = match query.tag.as_deref().map(tag::normalize) {
+        // No trace carries a tag that cannot exist.
+        Some(None) => {
+            return Ok(JsonBody(TracePage {
+                traces: Vec::new(),
+                next_cursor: None,
+            }));
+        }
+        Some(tag) => tag,
+        None => None,
+    };
+    let filter = ListFilter {
+        contributor: query.mine.then_some(caller.id),
+        tag,
+        seed: query.seed,
+    };
+    let limit = query.limit.value();
+    // One more than asked for tells whether there is another page.
+    let mut traces = app.store.list_traces(&filter, after, limit + 1).await?;
+    let more = traces.len() as i64 > limit;
+    traces.truncate(limit as usize);
+    let next_cursor = traces.last().filter(|_| more).map(format_cursor);
+    let now = app.clock.now();
+    let traces = traces
+        .into_iter()
+        .map(|trace| present::trace(trace, Vec::new(), now))
+        .collect();
+    Ok(JsonBody(TracePage {
+        traces,
+        next_cursor,
+    }))
+}
+
+/// Changes an own trace.
+pub async fn patch(
+    State(app): State<App>,
+    caller: Writer,
+    Path(id): Path<TraceId>,
+    Json(body): Json<PatchTrace>,
+) -> ApiResult<JsonBody<Patched>> {
+    let trace = visible(&app, &caller, id).await?;
+    let (patch, dropped_tags, redactions) = prepare_patch(&app, &trace, body).await?;
+    let trace = updated(
+        app.store
+            .update_trace(id, caller.id, patch, app.clock.now())
+            .await?,
+    )?;
+    app.search.refresh(&app.store, id).await?;
+    app.search.wake_worker();
+    let trace = self::body(&app, trace).await?;
+    Ok(JsonBody(Patched {
+        trace,
+        dropped_tags,
+        redactions,
+    }))
+}
+
+/// Deletes an own trace.
+pub async fn delete(
+    State(app): State<App>,
+    caller: Writer,
+    Path(id): Path<TraceId>,
+) -> ApiResult<JsonBody<Deleted>> {
+    updated(
+        app.store
+            .delete_trace(id, caller.id, app.clock.now())
+            .await?,
+    )?;
+    app.search.refresh(&app.store, id).await?;
+    Ok(JsonBody(Deleted {
+        deleted: true,
+        trace_id: id,
+    }))
+}
+
+/// Lists what a trace says and said, newest first.
+pub async fn revisions(
+    State(app): State<App>,
+    caller: Reader,
+    Path(id): Path<TraceId>,
+) -> ApiResult<JsonBody<Revisions>> {
+    let trace = visible(&app, &caller, id).await?;
+    let current = RevisionBody {
+        revision: trace.revision,
+        is_current: true,
+        title: trace.title,
+        context_text: trace.context_text,
+        solution_text: trace.solution_text,
+        tags: trace.tags.0,
+        replaced_by: None,
+        amendment_id: None,
+        replaced_at: None,
+    };
+    let earlier = app.store.revisions(id, REVISIONS_MAX).await?.into_iter();
+    let earlier = earlier.map(|old| RevisionBody {
+        revision: old.revision,
+        is_current: false,
+        title: old.title,
+        context_text: old.context_text,
+        solution_text: old.solution_text,
+        tags: old.tags.0,
+        replaced_by: Some(old.replaced_by),
+        amendment_id: old.amendment_id,
+        replaced_at: Some(old.replaced_at),
+    });
+    Ok(JsonBody(Revisions {
+        revisions: std::iter::once(current).chain(earlier).collect(),
+    }))
+}
+
+/// Returns a trace that this account may see: a hidden one is there only for its contributor and
+/// for moderators.
+pub(super) async fn visible(app: &App, account: &Account, id: TraceId) -> ApiResult<Trace> {
+    let may_see = |trace: &Trace| {
+        trace.hidden_at.is_none() || trace.contributor_id == account.id || account.is_moderator
+    };
+    app.store
+        .trace(id)
+        .await?
+        .filter(may_see)
+        .ok_or_else(unknown_trace)
+}
+
+/// 404 for a trace.
+pub(super) fn unknown_trace() -> ApiError {
+    ApiError::not_found("no trace has this id")
+}
+
+async fn body(app: &App, trace: Trace) -> ApiResult<TraceBody> {
+    let id = trace.id;
+    let related = app.store.relations(id, RELATED_MAX).await?;
+    let related = related
+        .into_iter()
+        .map(|relation| present::related(relation, id))
+        .collect();
+    Ok(present::trace(trace, related, app.clock.now()))
+}
+
+fn updated(outcome: UpdateTrace) -> ApiResult<Trace> {
+    match outcome {
+        UpdateTrace::Done(trace) => Ok(*trace),
+        UpdateTrace::Unknown => Err(unknown_trace()),
+        UpdateTrace::NotYours => Err(ApiError::forbidden(
+            "this trace is somebody else's; propose an amendment instead",
+        )),
+    }
+}
+
+async fn prepare_patch(
+    app: &App,
+    trace: &Trace,
+    body: PatchTrace,
+) -> ApiResult<(Patch, Vec<String>, Vec<commontrace_api::traces::Redaction>)> {
+    if let Some(tags) = &body.tags {
+        intake::check_tag_count(tags, TAGS_MAX)?;
+    }
+    let size = [body.context_text.as_deref(), body.solution_text.as_deref()];
+    let size = size.iter().flatten().map(|text| text.len()).sum();
+    let (mut patch, dropped, redactions) = intake::scan(size, move || {
+        let mut redactor = Redactor::default();
+        let tags = body.tags.map(|tags| redactor.tags(&tags));
+        let dropped = tags
+            .as_ref()
+            .map_or_else(Vec::new, |tags| tags.dropped.clone());
+        let patch = Patch {
+            title: redactor.optional("title", body.title.as_deref()),
+            context_text: redactor.optional("context_text", body.context_text.as_deref()),
+            solution_text: redactor.optional("solution_text", body.solution_text.as_deref()),
+            tags: tags.map(|tags| tags.kept),
+            review_after: body.review_after.map(|review| review.map(|at| at.utc())),
+            watch_condition: body
+                .watch_condition
+                .map(|text| redactor.optional("watch_condition", text.as_deref())),
+            embed: None,
+        };
+        (patch, dropped, redactor.finish())
+    })
+    .await?;
+    intake::refuse_husk(
+        patch.title.as_deref().unwrap_or(&trace.title),
+        patch.context_text.as_deref().unwrap_or(&trace.context_text),
+        patch
+            .solution_text
+            .as_deref()
+            .unwrap_or(&trace.solution_text),
+    )?;
+    patch.embed = app.search.embedding_job(&app.ids);
+    Ok((patch, dropped, redactions))
+}
+
+/// Writes a place in the list as an opaque word.
+fn format_cursor(trace: &Trace) -> String {
+    let mut bytes = trace.created_at.timestamp_micros().to_be_bytes().to_vec();
+    bytes.extend(trace.id.0.as_bytes());
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn parse_cursor(cursor: &str) -> ApiResult<Cursor> {
+    let parse = || {
+        let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+        let (micros, id) = bytes.split_first_chunk::<8>()?;
+        Some(Cursor {
+            created_at: DateTime::<Utc>::from_timestamp_micros(i64::from_be_bytes(*micros))
+                .filter(|at| (1..=9999).contains(&chrono::Datelike::year(at)))?,
+            id: TraceId(uuid::Uuid::from_slice(id).ok()?),
+        })
+    };
+    parse()
+        .ok_or_else(|| ApiError::invalid("cursor", "must be the next_cursor of an earlier answer"))
+}

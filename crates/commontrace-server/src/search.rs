@@ -1,0 +1,266 @@
+//! The search engine as the server uses it: an index inside the process that is derived from the
+//! store, kept up with it, and asked with vectors of the configured model.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::stub::{Answer, Document, Query, SearchIndex};
+use chrono::{DateTime, TimeDelta, Utc};
+use commontrace_core::fingerprint::Fingerprint;
+use commontrace_core::{JobId, TraceId};
+use commontrace_search::embed::{Embedder, QueryCache};
+use commontrace_store::{EmbeddingModel, IndexRow, Store};
+use tokio::sync::Notify;
+
+use crate::ids::Ids;
+use crate::metrics;
+
+/// Rows read at once while the index is built.
+const LOAD_PAGE: i64 = 1000;
+/// Changes read at once while keeping up.
+const CHANGES_PAGE: i64 = 10_000;
+/// How far behind what was seen last the next look begins, because transactions may commit in
+/// another order than they took their times.
+const OVERLAP: TimeDelta = TimeDelta::seconds(10);
+/// How long a search waits for the query's vector before it goes by words alone. Clients give up
+/// after three seconds.
+const QUERY_EMBEDDING: Duration = Duration::from_millis(2000);
+
+/// Memory for the vectors of recent queries: some 8,000 of the local model.
+const QUERY_CACHE_BYTES: usize = 16 << 20;
+
+/// The index, the embedder, and what connects them to the store.
+#[derive(Debug)]
+pub struct Search {
+    index: SearchIndex,
+    embedder: Option<Embedder>,
+    model: Option<EmbeddingModel>,
+    cache: QueryCache,
+    /// When each trace in the index last changed, so that an older reading never replaces a newer.
+    known: Mutex<HashMap<TraceId, DateTime<Utc>>>,
+    wake: Notify,
+}
+
+impl Search {
+    /// Creates an empty index; without an embedder it will search by words alone.
+    pub fn new(embedder: Option<Embedder>) -> Self {
+        let model = embedder.as_ref().map(|embedder| {
+            let model = embedder.model();
+            EmbeddingModel {
+                id: model.id.clone(),
+                version: model.version.clone(),
+                dimensions: model.dimensions,
+            }
+        });
+        Self {
+            index: SearchIndex::default(),
+            embedder,
+            model,
+            cache: QueryCache::new(QUERY_CACHE_BYTES),
+            known: Mutex::default(),
+            wake: Notify::new(),
+        }
+    }
+
+    /// Returns the embedder, if there is one.
+    pub fn embedder(&self) -> Option<&Embedder> {
+        self.embedder.as_ref()
+    }
+
+    /// Returns the model whose vectors are searched.
+    pub fn model(&self) -> Option<&EmbeddingModel> {
+        self.model.as_ref()
+    }
+
+    /// Returns how many traces can be found.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Returns whether nothing can be found.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the job to enqueue for a text that needs a vector; none without an embedder.
+    pub fn embedding_job(&self, ids: &Ids) -> Option<(JobId, String)> {
+        self.model.as_ref().map(|model| (ids.id(), model.queue()))
+    }
+
+    /// Tells the embedding worker that there is something to do.
+    pub fn wake_worker(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Waits until there may be something to embed.
+    pub async fn work_arrives(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Builds the index from the store and returns the moment from which to follow changes.
+    pub async fn load(&self, store: &Store) -> commontrace_store::Result<DateTime<Utc>> {
+        let (mut after, mut newest) = (None, DateTime::<Utc>::UNIX_EPOCH);
+        loop {
+            let rows = store.index_rows(self.model(), after, LOAD_PAGE).await?;
+            let Some(last) = rows.last() else { break };
+            after = Some(last.id);
+            newest = rows
+                .iter()
+                .map(|row| row.changed_at)
+                .fold(newest, DateTime::max);
+            for row in rows {
+                self.apply(row);
+            }
+        }
+        self.report_backlog();
+        Ok(newest)
+    }
+
+    /// Brings the index up to date with one trace that this process has just changed or deleted.
+    pub async fn refresh(&self, store: &Store, id: TraceId) -> commontrace_store::Result<()> {
+        match store.index_row(self.model(), id).await? {
+            Some(row) => self.apply(row),
+            None => self.forget(id),
+        }
+        self.report_backlog();
+        Ok(())
+    }
+
+    /// Brings the index up to date with what other processes have changed since `since`. Returns
+    /// the moment from which to look next, and whether they left a trace without a vector.
+    pub async fn catch_up(
+        &self,
+        store: &Store,
+        since: DateTime<Utc>,
+    ) -> commontrace_store::Result<(DateTime<Utc>, bool)> {
+        let mut vectorless = false;
+        let mut newest = since;
+        let mut from = since - OVERLAP;
+        loop {
+            let changes = store.changes(from, CHANGES_PAGE).await?;
+            for (id, _) in &changes.deleted {
+                self.forget(*id);
+            }
+            for &(id, changed_at) in &changes.changed {
+                if !self.knows(id, changed_at)
+                    && let Some(row) = store.index_row(self.model(), id).await?
+                {
+                    vectorless |= row.vector.is_none();
+                    self.apply(row);
+                }
+            }
+            let last = changes.changed.last().map(|(_, at)| *at);
+            let deleted = changes.deleted.last().map(|(_, at)| *at);
+            newest = newest
+                .max(last.unwrap_or(newest))
+                .max(deleted.unwrap_or(newest));
+            let full = changes.changed.len() as i64 == CHANGES_PAGE;
+            match last {
+                // More than a page at one single moment cannot be told apart by time.
+                Some(last) if full && last > from => from = last,
+                _ => break,
+            }
+        }
+        self.report_backlog();
+        Ok((newest, vectorless && self.model.is_some()))
+    }
+
+    fn knows(&self, id: TraceId, changed_at: DateTime<Utc>) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&id).is_some_and(|&known| known >= changed_at)
+    }
+
+    fn apply(&self, row: IndexRow) {
+        // Held while the index changes, so that of two readings the newer one is applied last.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let newer = known
+            .get(&row.id)
+            .is_some_and(|&known| known > row.changed_at);
+        if newer {
+            return;
+        }
+        known.insert(row.id, row.changed_at);
+        if row.hidden {
+            self.index.remove(row.id.0);
+            return;
+        }
+        let id = row.id.0;
+        let vector = row.vector;
+        self.index.upsert(Document {
+            id,
+            title: row.title,
+            context: row.context_text,
+            solution: row.solution_text,
+            tags: row.tags,
+            fingerprint: row.context,
+            trust: row.trust_score,
+            valid_until: row.valid_until.map(|end| end.timestamp_micros()),
+            created_at: row.created_at.timestamp_micros(),
+        });
+        if let Some(vector) = vector {
+            self.index.set_vector(id, &vector);
+        }
+    }
+
+    fn forget(&self, id: TraceId) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.remove(&id);
+        self.index.remove(id.0);
+    }
+
+    fn report_backlog(&self) {
+        let backlog = if self.model.is_some() {
+            self.index.vectorless()
+        } else {
+            0
+        };
+        metrics::embedding_backlog(backlog);
+    }
+
+    /// Returns the query's vector; `None` without a model, or when it cannot be had in time.
+    pub async fn query_vector(&self, text: &str) -> Option<Arc<[f32]>> {
+        let embedder = self.embedder.as_ref()?;
+        let begun = Instant::now();
+        let misses = self.cache.counts().misses;
+        let embedding = self.cache.embed_query(embedder, text);
+        match tokio::time::timeout(QUERY_EMBEDDING, embedding).await {
+            Ok(Ok(vector)) => {
+                if self.cache.counts().misses > misses {
+                    metrics::embedding(&embedder.model().id, begun.elapsed());
+                }
+                Some(vector)
+            }
+            Ok(Err(err)) => {
+                tracing::warn!(error = %err, "searching by words alone: {err}");
+                None
+            }
+            Err(_) => {
+                tracing::warn!("searching by words alone: the model took too long");
+                None
+            }
+        }
+    }
+
+    /// Answers a search. Writes nothing that any later search reads.
+    pub fn search(
+        &self,
+        text: Option<&str>,
+        vector: Option<&[f32]>,
+        tags: &[String],
+        context: &Fingerprint,
+        include_expired: bool,
+        limit: usize,
+        now: DateTime<Utc>,
+    ) -> Answer {
+        self.index.search(&Query {
+            text,
+            vector,
+            tags,
+            context,
+            include_expired,
+            now: now.timestamp_micros(),
+            limit,
+        })
+    }
+}

@@ -1,0 +1,90 @@
+//! A consistent copy of a live store.
+
+use std::fs::File;
+use std::path::Path;
+
+use sqlx::{ConnectOptions, Connection};
+
+use crate::pool::{name_file, sqlite_options};
+use crate::{Error, Location, Store};
+
+/// Why there is no backup.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The target is there already, and a backup is never written over something.
+    #[error("{0} exists already; choose another name or remove it")]
+    Exists(String),
+    /// PostgreSQL has its own tool.
+    #[error("a PostgreSQL database is backed up with `pg_dump --format=custom`")]
+    Postgres,
+    /// The store could not be read or the copy not written.
+    #[error(transparent)]
+    Store(#[from] Error),
+    /// The copy could not be written.
+    #[error("cannot write the backup to {path}: {source}")]
+    Write {
+        /// The target.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+impl Store {
+    /// Copies the store at `location` into the new file `target` as of one moment, while other
+    /// processes read and write it. The copy is complete or, after an error, absent.
+    pub async fn backup(location: &Location, target: &Path) -> Result<(), BackupError> {
+        let Location::File(path) = location else {
+            return Err(BackupError::Postgres);
+        };
+        let name = target.display().to_string();
+        if target.exists() {
+            return Err(BackupError::Exists(name));
+        }
+        let mut partial = target.as_os_str().to_owned();
+        partial.push(".partial");
+        let partial = Path::new(&partial);
+        let _ = std::fs::remove_file(partial);
+        let copied = vacuum_into(path, partial).await;
+        let renamed = copied.and_then(|()| {
+            put_in_place(partial, target)
+                .map_err(|source| BackupError::Write { path: name, source })
+        });
+        if renamed.is_err() {
+            let _ = std::fs::remove_file(partial);
+        }
+        renamed
+    }
+}
+
+async fn vacuum_into(path: &Path, target: &Path) -> Result<(), BackupError> {
+    let mut connection = sqlite_options(path)
+        .create_if_missing(false)
+        .connect()
+        .await
+        .map_err(|err| name_file(path, err.into()))?;
+    sqlx::query("VACUUM INTO $1")
+        .bind(target.to_string_lossy().as_ref())
+        .execute(&mut connection)
+        .await
+        .map_err(|err| match Error::from(err) {
+            Error::Unavailable(reason) => Error::Unavailable(format!(
+                "cannot copy {} to {}: {reason}",
+                path.display(),
+                target.display()
+            )),
+            err => name_file(path, err),
+        })?;
+    connection.close().await.map_err(Error::from)?;
+    Ok(())
+}
+
+/// Gives the finished copy its name; both are on the disk when this returns.
+fn put_in_place(partial: &Path, target: &Path) -> std::io::Result<()> {
+    File::open(partial)?.sync_all()?;
+    std::fs::rename(partial, target)?;
+    let parent = target
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+}

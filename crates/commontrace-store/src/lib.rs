@@ -1,0 +1,54 @@
+//! The truth: traces, accounts, votes and everything else that must survive, in SQL.
+//!
+//! One [`Store`] over SQLite or PostgreSQL; every statement is written once, with `$1` parameters
+//! that both accept, and only claiming a job has dialects. Nothing here ranks, reads a clock or
+//! makes up an id: times and ids are handed in.
+
+mod accounts;
+mod amendments;
+mod backup;
+mod changes;
+mod embeddings;
+mod error;
+mod housekeeping;
+mod jobs;
+mod meta;
+mod migrate;
+mod moderation;
+mod pool;
+mod reputation;
+mod stats;
+mod tags;
+mod telemetry;
+mod traces;
+mod tx;
+mod votes;
+mod write;
+
+pub use accounts::{Account, CreateAccount, NewAccount};
+pub use amendments::{Amendment, Decide, NewAmendment, Revision};
+pub use backup::BackupError;
+pub use changes::{Changes, IndexRow};
+pub use embeddings::{EmbeddingModel, NewVector};
+pub use error::{Error, Result};
+pub use jobs::{FailedJob, Job, JobOutcome};
+pub use moderation::{Flag, FlagTrace, Flagged, NewFlag};
+pub use pool::{Engine, Location};
+pub use reputation::{DomainReputation, Reputation};
+pub use stats::Stats;
+pub use tags::TagCount;
+pub use telemetry::{Install, TriggerReport};
+pub use traces::{
+    Contribute, Cursor, Idempotency, ListFilter, NewTrace, Patch, Relation, Trace, UpdateTrace,
+};
+pub use votes::{CastVote, NewVote, Vote};
+
+use pool::Pool;
+use write::Writer;
+
+/// The store, cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: Pool,
+    writer: Writer,
+}

@@ -1,0 +1,72 @@
+//! The schema, as an append-only list of migrations that both engines run.
+
+use std::borrow::Cow;
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use sqlx::migrate::{Migrate, Migration, MigrationType, Migrator};
+use sqlx::{AssertSqlSafe, SqlSafeStr};
+
+use crate::{Error, Result};
+
+/// Every migration ever released; entries are added at the end and never change.
+const MIGRATIONS: [(i64, &str, &str); 1] =
+    [(1, "commons", include_str!("../migrations/0001_commons.sql"))];
+
+/// Brings the schema up to date. On PostgreSQL under sqlx's advisory lock; on SQLite the caller
+/// holds a [`SqliteLock`], because sqlx takes none there.
+pub(crate) async fn run<C: Migrate>(connection: &mut C) -> Result<()> {
+    let migrations = MIGRATIONS
+        .iter()
+        .map(|&(version, name, sql)| {
+            let sql = AssertSqlSafe(sql).into_sql_str();
+            Migration::new(
+                version,
+                Cow::Borrowed(name),
+                MigrationType::Simple,
+                sql,
+                false,
+            )
+        })
+        .collect();
+    Migrator::with_migrations(migrations)
+        .run_direct(None, connection, false)
+        .await?;
+    Ok(())
+}
+
+/// Keeps two processes that start at once from migrating the same file.
+pub(crate) struct SqliteLock {
+    _file: File,
+}
+
+impl SqliteLock {
+    /// Waits for the lock beside the database file at `path`.
+    pub(crate) async fn acquire(path: PathBuf) -> Result<Self> {
+        // On a thread of its own: whoever holds the lock may need this one to get on.
+        tokio::task::spawn_blocking(move || Self::acquire_blocking(&path))
+            .await
+            .unwrap_or_else(|_| {
+                Err(Error::Unavailable(
+                    "opening the store was aborted".to_owned(),
+                ))
+            })
+    }
+
+    fn acquire_blocking(path: &Path) -> Result<Self> {
+        let lock = path.with_extension("lock");
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock)
+            .and_then(|file| file.lock().map(|()| file))
+            .map_err(|err| {
+                Error::Unavailable(format!(
+                    "cannot write {}: {err}; check that the directory exists and may be written",
+                    lock.display()
+                ))
+            })?;
+        Ok(Self { _file: file })
+    }
+}

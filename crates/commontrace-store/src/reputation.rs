@@ -1,0 +1,99 @@
+//! What others' votes say about a contributor, overall and per tag.
+
+use commontrace_core::UserId;
+
+use crate::pool::on_pool;
+use crate::tx::{Tx, on_tx};
+use crate::{Result, Store};
+
+/// Tags listed at most in a contributor's reputation.
+const DOMAINS_MAX: i64 = 200;
+
+/// Votes that a contributor's traces have received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reputation {
+    /// Up-votes, each counted once.
+    pub up_votes: i64,
+    /// Down-votes, each counted once.
+    pub down_votes: i64,
+    /// The same per tag; a vote counts once for each tag of the trace.
+    pub domains: Vec<DomainReputation>,
+}
+
+/// Votes received on traces with one tag.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct DomainReputation {
+    /// The tag.
+    pub tag: String,
+    /// Up-votes.
+    pub up_votes: i64,
+    /// Down-votes.
+    pub down_votes: i64,
+}
+
+impl Store {
+    /// Returns a contributor's votes, with the tags that have most of them; `None` for an unknown
+    /// account.
+    pub async fn reputation(&self, user: UserId) -> Result<Option<Reputation>> {
+        let overall: Option<(i64, i64)> = on_pool!(self, |db| sqlx::query_as(
+            "SELECT up_votes, down_votes FROM users WHERE id = $1"
+        )
+        .bind(user)
+        .fetch_optional(db)
+        .await)?;
+        let Some((up_votes, down_votes)) = overall else {
+            return Ok(None);
+        };
+        let domains = on_pool!(self, |db| sqlx::query_as(
+            "SELECT tag, up_votes, down_votes FROM reputations WHERE user_id = $1
+             ORDER BY up_votes + down_votes DESC, tag LIMIT $2",
+        )
+        .bind(user)
+        .bind(DOMAINS_MAX)
+        .fetch_all(db)
+        .await)?;
+        Ok(Some(Reputation {
+            up_votes,
+            down_votes,
+            domains,
+        }))
+    }
+}
+
+/// Adds a vote on a trace with these tags to its author's reputation.
+pub(crate) async fn add(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    tags: &[String],
+    up: i64,
+    down: i64,
+) -> Result<()> {
+    on_tx!(tx, |db| sqlx::query(
+        "UPDATE users SET up_votes = up_votes + $2, down_votes = down_votes + $3 WHERE id = $1"
+    )
+    .bind(user)
+    .bind(up)
+    .bind(down)
+    .execute(db)
+    .await
+    .map(drop))?;
+    // In one order, so that votes on two traces of one author never wait for each other crosswise.
+    let mut tags: Vec<_> = tags.iter().collect();
+    tags.sort();
+    for tag in tags {
+        on_tx!(tx, |db| sqlx::query(
+            "INSERT INTO reputations (user_id, tag, up_votes, down_votes) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (user_id, tag) DO UPDATE SET
+                 up_votes = reputations.up_votes + excluded.up_votes,
+                 down_votes = reputations.down_votes + excluded.down_votes",
+        )
+        .bind(user)
+        .bind(tag)
+        .bind(up)
+        .bind(down)
+        .execute(db)
+        .await
+        .map(drop))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,225 @@
+//! Contributing a trace: the row, its tags, its embedding job and what it replaces, or nothing.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use commontrace_core::{JobId, Status, TraceId, UserId};
+use futures_util::FutureExt;
+use serde_json::Value;
+use sqlx::types::Json;
+
+use super::read;
+use crate::tx::{Tx, on_tx};
+use crate::{Result, Store, embeddings, tags};
+
+/// A trace to contribute, cleaned, redacted and validated.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the columns are described in the schema")]
+pub struct NewTrace {
+    pub id: TraceId,
+    pub contributor_id: UserId,
+    pub title: String,
+    pub context_text: String,
+    pub solution_text: String,
+    pub tags: Vec<String>,
+    pub context: BTreeMap<String, String>,
+    pub metadata_json: Option<Value>,
+    pub agent_model: Option<String>,
+    pub agent_version: Option<String>,
+    pub is_seed: bool,
+    pub status: Status,
+    pub trust_score: f64,
+    pub review_after: Option<DateTime<Utc>>,
+    pub watch_condition: Option<String>,
+    /// The contributor's own trace that this one replaces.
+    pub supersedes: Option<TraceId>,
+    /// The embedding to make of it: the job's id and the model's queue.
+    pub embed: Option<(JobId, String)>,
+}
+
+/// A request that may come twice and must act once.
+#[derive(Debug, Clone)]
+pub struct Idempotency {
+    /// The client's key for the request.
+    pub key: String,
+    /// A hash of the request's content.
+    pub request_hash: Vec<u8>,
+    /// The answer to give again when the request comes again.
+    pub response: Value,
+}
+
+/// How contributing went.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Contribute {
+    /// The trace is stored.
+    Created,
+    /// The same request was carried out before; this was its answer.
+    Replayed(Value),
+    /// The key was used for another request.
+    KeyReused,
+    /// There is no trace to supersede.
+    SupersededUnknown,
+    /// The trace to supersede is somebody else's.
+    SupersededNotYours,
+}
+
+impl Store {
+    /// Stores a new trace; with `idempotency`, at most once per account and key.
+    pub async fn contribute(
+        &self,
+        new: NewTrace,
+        idempotency: Option<Idempotency>,
+        now: DateTime<Utc>,
+    ) -> Result<Contribute> {
+        self.write(move |tx| contribute(tx, new, idempotency, now).boxed())
+            .await
+    }
+}
+
+async fn contribute(
+    tx: &mut Tx<'_>,
+    new: NewTrace,
+    idempotency: Option<Idempotency>,
+    now: DateTime<Utc>,
+) -> Result<Contribute> {
+    if let Some(request) = &idempotency
+        && let Some(earlier) = recall(tx, new.contributor_id, request).await?
+    {
+        return Ok(earlier);
+    }
+    // What is replaced is checked before anything is written, so a refusal leaves nothing behind.
+    if let Some(old) = new.supersedes {
+        read::lock(tx, old).await?;
+        match read::trace(tx, old).await? {
+            None => return Ok(Contribute::SupersededUnknown),
+            Some(old) if old.contributor_id != new.contributor_id => {
+                return Ok(Contribute::SupersededNotYours);
+            }
+            Some(_) => {}
+        }
+    }
+    if let Some(request) = &idempotency
+        && !remember(tx, new.contributor_id, request, now).await?
+    {
+        // The same request was carried out at the same time, and this one has waited for it.
+        let earlier = recall(tx, new.contributor_id, request).await?;
+        return Ok(earlier.unwrap_or(Contribute::KeyReused));
+    }
+    insert(tx, &new, now).await?;
+    tags::replace(tx, new.id, now, &[], &new.tags).await?;
+    if let Some((job, queue)) = &new.embed {
+        embeddings::enqueue(tx, *job, queue, new.id, now).await?;
+    }
+    if let Some(old) = new.supersedes {
+        supersede(tx, new.id, old, now).await?;
+    }
+    Ok(Contribute::Created)
+}
+
+/// Notes the request and its answer; false if one with its key was noted before.
+async fn remember(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    request: &Idempotency,
+    now: DateTime<Utc>,
+) -> Result<bool> {
+    Ok(on_tx!(tx, |db| sqlx::query(
+        "INSERT INTO idempotency_keys (user_id, key, request_hash, response, created_at)
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (user_id, key) DO NOTHING",
+    )
+    .bind(user)
+    .bind(&request.key)
+    .bind(&request.request_hash)
+    .bind(Json(&request.response))
+    .bind(now)
+    .execute(db)
+    .await
+    .map(|done| done.rows_affected() > 0))?)
+}
+
+/// Returns the outcome of an earlier request with this key, if there was one.
+async fn recall(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    request: &Idempotency,
+) -> Result<Option<Contribute>> {
+    let noted: Option<(Vec<u8>, Json<Value>)> = on_tx!(tx, |db| sqlx::query_as(
+        "SELECT request_hash, response FROM idempotency_keys WHERE user_id = $1 AND key = $2"
+    )
+    .bind(user)
+    .bind(&request.key)
+    .fetch_optional(db)
+    .await)?;
+    Ok(noted.map(|(hash, Json(response))| {
+        if hash == request.request_hash {
+            Contribute::Replayed(response)
+        } else {
+            Contribute::KeyReused
+        }
+    }))
+}
+
+async fn insert(tx: &mut Tx<'_>, new: &NewTrace, now: DateTime<Utc>) -> Result<()> {
+    on_tx!(tx, |db| sqlx::query(
+        "INSERT INTO traces (id, contributor_id, title, context_text, solution_text, tags, context,
+                             metadata_json, agent_model, agent_version, is_seed, status,
+                             trust_score, up_votes, down_votes, retrieval_count, revision,
+                             review_after, watch_condition, flag_count, created_at, updated_at,
+                             changed_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, 0, 0, 1, $14, $15, 0,
+                 $16, $16, $16)",
+    )
+    .bind(new.id)
+    .bind(new.contributor_id)
+    .bind(&new.title)
+    .bind(&new.context_text)
+    .bind(&new.solution_text)
+    .bind(Json(&new.tags))
+    .bind(Json(&new.context))
+    .bind(new.metadata_json.as_ref().map(Json))
+    .bind(&new.agent_model)
+    .bind(&new.agent_version)
+    .bind(new.is_seed)
+    .bind(new.status)
+    .bind(new.trust_score)
+    .bind(new.review_after)
+    .bind(&new.watch_condition)
+    .bind(now)
+    .execute(db)
+    .await
+    .map(drop))?;
+    Ok(())
+}
+
+/// Ends the old trace's validity where the new one's begins.
+async fn supersede(tx: &mut Tx<'_>, new: TraceId, old: TraceId, now: DateTime<Utc>) -> Result<()> {
+    on_tx!(tx, |db| sqlx::query(
+        "UPDATE traces SET changed_at = $2,
+             valid_until = CASE WHEN valid_until < $2 THEN valid_until ELSE $2 END
+         WHERE id = $1",
+    )
+    .bind(old)
+    .bind(now)
+    .execute(db)
+    .await
+    .map(drop))?;
+    on_tx!(tx, |db| sqlx::query(
+        "UPDATE traces SET valid_from = $2 WHERE id = $1"
+    )
+    .bind(new)
+    .bind(now)
+    .execute(db)
+    .await
+    .map(drop))?;
+    on_tx!(tx, |db| sqlx::query(
+        "INSERT INTO relations (source_id, target_id, relationship_type, created_at)
+         VALUES ($1, $2, 'SUPERSEDES', $3)",
+    )
+    .bind(new)
+    .bind(old)
+    .bind(now)
+    .execute(db)
+    .await
+    .map(drop))?;
+    Ok(())
+}

@@ -1,0 +1,226 @@
+//! The queue: each job to one worker at a time, and none is lost, hurried or tried for ever.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use commontrace_core::TraceId;
+use commontrace_core::backoff::MAX_ATTEMPTS;
+use commontrace_store::Engine::{self, Postgres, Sqlite};
+use commontrace_store::{FailedJob, Job, JobOutcome, NewTrace, Store};
+use rstest::rstest;
+use uuid::Uuid;
+
+use crate::support::{QUEUE, TestStore, a_trace, after, at_once, fresh, noon};
+
+const LEASE: Duration = Duration::from_secs(60);
+
+async fn claim(store: &Store, lease: Uuid, limit: i64, now: DateTime<Utc>) -> Vec<Job> {
+    store
+        .claim_embeddings(QUEUE.to_owned(), lease, LEASE, limit, now)
+        .await
+        .unwrap()
+}
+
+async fn fail(store: &Store, lease: Uuid, job: &Job, retry: Option<u64>, now: DateTime<Utc>) {
+    let failed = FailedJob {
+        id: job.id,
+        error: "the model said no".to_owned(),
+        retry_after: retry.map(Duration::from_secs),
+    };
+    store.fail_jobs(lease, vec![failed], now).await.unwrap();
+}
+
+fn subjects(jobs: &[Job]) -> Vec<TraceId> {
+    jobs.iter().map(|job| job.subject_id).collect()
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_contributed_trace_waits_to_be_embedded(#[values(Sqlite, Postgres)] engine: Engine) {
+    let store = TestStore::on(engine).await;
+    let ada = store.register("ada").await;
+    let new = a_trace(ada);
+    let job = new.embed.as_ref().unwrap().0;
+    let trace = store.contributed(new).await;
+    store
+        .contributed(NewTrace {
+            embed: None,
+            ..a_trace(ada)
+        })
+        .await;
+    assert_eq!(
+        claim(&store, fresh(), 10, noon()).await,
+        [Job {
+            id: job,
+            subject_id: trace,
+            attempts: 1
+        }]
+    );
+    assert_eq!(
+        store.embedding_jobs(QUEUE).await.unwrap(),
+        JobOutcome { queued: 1, dead: 0 }
+    );
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_is_claimed_once_by_many_at_once(#[values(Sqlite, Postgres)] engine: Engine) {
+    let store = TestStore::on(engine).await;
+    let ada = store.register("ada").await;
+    for _ in 0..40 {
+        store.contributed(a_trace(ada)).await;
+    }
+    let claimed = at_once((0..10).map(|_| {
+        let store = store.handle();
+        async move { claim(&store, fresh(), 7, noon()).await }
+    }))
+    .await;
+    assert!(claimed.iter().all(|jobs| jobs.len() <= 7));
+    let claimed: Vec<_> = claimed.into_iter().flatten().map(|job| job.id).collect();
+    let once: BTreeSet<_> = claimed.iter().collect();
+    assert_eq!(once.len(), claimed.len(), "none was handed out twice");
+    let rest = claim(&store, fresh(), 100, noon()).await;
+    assert_eq!(claimed.len() + rest.len(), 40, "and none was lost");
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_longest_due_come_first_and_none_before_its_time(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let store = TestStore::on(engine).await;
+    let ada = store.register("ada").await;
+    let late = store.contributed_at(a_trace(ada), after(20)).await;
+    let early = store.contributed_at(a_trace(ada), after(10)).await;
+    assert_eq!(claim(&store, fresh(), 10, after(9)).await, []);
+    assert!(store.nothing_due(QUEUE, after(9)).await.unwrap());
+    assert!(!store.nothing_due(QUEUE, after(10)).await.unwrap());
+    assert!(store.nothing_due("other", after(30)).await.unwrap());
+    assert_eq!(
+        subjects(&claim(&store, fresh(), 1, after(30)).await),
+        [early]
+    );
+    assert_eq!(
+        subjects(&claim(&store, fresh(), 10, after(30)).await),
+        [late]
+    );
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_queue_gives_only_its_own_jobs(#[values(Sqlite, Postgres)] engine: Engine) {
+    let store = TestStore::on(engine).await;
+    let ada = store.register("ada").await;
+    let other = NewTrace {
+        embed: Some((fresh(), "other".to_owned())),
+        ..a_trace(ada)
+    };
+    let trace = store.contributed(other).await;
+    assert_eq!(claim(&store, fresh(), 10, noon()).await, []);
+    assert_eq!(
+        store.embedding_jobs(QUEUE).await.unwrap(),
+        JobOutcome::default()
+    );
+    let jobs = store
+        .claim_embeddings("other".to_owned(), fresh(), LEASE, 10, noon())
+        .await;
+    assert_eq!(subjects(&jobs.unwrap()), [trace]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_dead_workers_job_goes_to_another_when_its_lease_has_run_out(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let store = TestStore::on(engine).await;
+    let ada = store.register("ada").await;
+    store.contributed(a_trace(ada)).await;
+    let (first, second) = (fresh(), fresh());
+    let job = claim(&store, first, 1, noon()).await[0];
+    assert_eq!(claim(&store, second, 1, after(59)).await, []);
+    let taken = claim(&store, second, 1, after(60)).await;
+    assert_eq!(taken, [Job { attempts: 2, ..job }]);
+
+    fail(&store, first, &job, None, after(61)).await;
+    let outcome = store.embedding_jobs(QUEUE).await.unwrap();
+    assert_eq!(
+        outcome,
+        JobOutcome { queued: 1, dead: 0 },
+        "it is no longer the first one's"
+    );
+    assert_eq!(
+        claim(&store, fresh(), 1, after(119)).await,
+        [],
+        "and the lease still holds"
+    );
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_failed_job_waits_before_it_is_tried_again(#[values(Sqlite, Postgres)] engine: Engine) {
+    let store = TestStore::on(engine).await;
+    let ada = store.register("ada").await;
+    store.contributed(a_trace(ada)).await;
+    let healthy = store.contributed_at(a_trace(ada), after(1)).await;
+    let lease = fresh();
+    let job = claim(&store, lease, 1, after(1)).await[0];
+    fail(&store, lease, &job, Some(30), after(2)).await;
+    let due = claim(&store, fresh(), 10, after(31)).await;
+    assert_eq!(subjects(&due), [healthy], "others do not wait with it");
+    assert_eq!(
+        claim(&store, fresh(), 10, after(32)).await,
+        [Job { attempts: 2, ..job }]
+    );
+    let why = "SELECT COUNT(*) FROM jobs WHERE last_error = 'the model said no'";
+    assert_eq!(store.count(why).await, 1);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_job_given_up_is_a_dead_letter(#[values(Sqlite, Postgres)] engine: Engine) {
+    let store = TestStore::on(engine).await;
+    let ada = store.register("ada").await;
+    store.contributed(a_trace(ada)).await;
+    let lease = fresh();
+    let job = claim(&store, lease, 1, noon()).await[0];
+    fail(&store, lease, &job, None, after(1)).await;
+    assert_eq!(claim(&store, fresh(), 10, after(1_000_000)).await, []);
+    assert_eq!(
+        store.embedding_jobs(QUEUE).await.unwrap(),
+        JobOutcome { queued: 0, dead: 1 }
+    );
+    let stats = store.stats().await.unwrap();
+    assert_eq!((stats.queued_jobs, stats.dead_jobs), (0, 1));
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_job_that_kills_its_workers_is_given_up_in_the_end(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let store = TestStore::on(engine).await;
+    let ada = store.register("ada").await;
+    for _ in 0..3 {
+        store.contributed(a_trace(ada)).await;
+    }
+    let mut now = 0;
+    for attempt in 1..=MAX_ATTEMPTS {
+        let jobs = claim(&store, fresh(), 3, after(now)).await;
+        assert!(jobs.iter().all(|job| job.attempts == i64::from(attempt)));
+        assert_eq!(jobs.len(), 3);
+        now += 60;
+    }
+    let healthy = store.contributed_at(a_trace(ada), after(now)).await;
+    let due = claim(&store, fresh(), 1, after(now)).await;
+    assert_eq!(
+        subjects(&due),
+        [healthy],
+        "those given up do not hold up others"
+    );
+    assert_eq!(
+        store.embedding_jobs(QUEUE).await.unwrap(),
+        JobOutcome { queued: 1, dead: 3 }
+    );
+    assert_eq!(claim(&store, fresh(), 10, after(now)).await, []);
+}

@@ -1,0 +1,22 @@
+//! What the store promises, told as stories. Every promise that is not about a file is kept on both
+//! engines by the same test body.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that cannot go on fails the test that called it"
+)]
+
+mod accounts;
+mod amendments;
+mod backup;
+mod changing;
+mod durability;
+mod feed;
+mod jobs;
+mod listing;
+mod moderation;
+mod opening;
+mod support;
+mod traces;
+mod vectors;
+mod votes;

@@ -1,0 +1,30 @@
+//! `commontrace backup`: a consistent copy of a live store.
+
+use std::path::PathBuf;
+
+use commontrace_server::error::chain;
+use commontrace_store::{BackupError, Store};
+
+use super::say;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::start;
+
+/// What to back up to.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The file to create; it must not exist
+    file: PathBuf,
+}
+
+/// Copies the store into the file.
+pub async fn run(config: Config, args: Args) -> Result<(), Failure> {
+    let location = start::location(&config)?;
+    Store::backup(&location, &args.file).await.map_err(|err| match err {
+        BackupError::Store(err) => err.into(),
+        err => Failure::new(chain(&err)),
+    })?;
+    let size = std::fs::metadata(&args.file).map_or(0, |file| file.len());
+    say(format_args!("wrote {} ({} KiB)", args.file.display(), size / 1024));
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! The subcommands, one file each.
+
+pub mod admin;
+pub mod backup;
+pub mod config;
+pub mod doctor;
+pub mod import_seeds;
+pub mod migrate;
+pub mod reembed;
+pub mod serve;
+
+use std::future::Future;
+use std::io::IsTerminal;
+
+use commontrace_server::error::chain;
+use commontrace_server::logging;
+
+use crate::config::{Config, Environment, LogFormat};
+use crate::failure::Failure;
+
+/// Runs a command that waits for things.
+pub fn block_on<T>(
+    command: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|err| Failure::new(format!("cannot start threads: {err}")))?
+        .block_on(command)
+}
+
+/// Sets up logging to standard error and says what the settings have to say.
+pub fn init_logging(config: &Config, env: &Environment) -> Result<(), Failure> {
+    let format = match config.log.log_format {
+        LogFormat::Pretty => logging::Format::Pretty,
+        LogFormat::Json => logging::Format::Json,
+    };
+    let colour = std::io::stderr().is_terminal() && !env.contains_key("NO_COLOR");
+    logging::init(format, &config.log.log.to_filter().to_string(), colour)
+        .map_err(|err| Failure::new(chain(&err)))?;
+    for notice in &config.notices {
+        tracing::warn!("{notice}");
+    }
+    Ok(())
+}
+
+/// Prints one line of a command's answer. A reader that has gone away is not an error.
+pub fn say(line: impl std::fmt::Display) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}

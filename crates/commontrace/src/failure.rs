@@ -1,0 +1,99 @@
+//! How a command that failed tells its reader what happened and what to try.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use commontrace_server::error::chain;
+use commontrace_server::seeds::ImportError;
+use commontrace_server::serve::BindError;
+use commontrace_store as store;
+
+use crate::config::ConfigError;
+
+/// Why a command ended without doing its work.
+#[derive(Debug)]
+pub struct Failure {
+    message: String,
+    hint: Option<String>,
+    code: u8,
+}
+
+/// The command was understood and could not be carried out.
+const FAILED: u8 = 1;
+/// What was given to the command cannot be used, as after a wrong flag.
+const USAGE: u8 = 2;
+
+impl Failure {
+    /// Says what happened.
+    pub fn new(message: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), hint: None, code: FAILED }
+    }
+
+    /// Adds what to try.
+    pub fn hint(mut self, hint: impl fmt::Display) -> Self {
+        self.hint = Some(hint.to_string());
+        self
+    }
+
+    /// Prints it to standard error and returns the exit code.
+    #[expect(clippy::print_stderr, reason = "this is where a command's failure is told")]
+    pub fn report(&self) -> ExitCode {
+        eprintln!("error: {}", self.message);
+        if let Some(hint) = &self.hint {
+            eprintln!("\nhint: {hint}");
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, " ({hint})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(err: ConfigError) -> Self {
+        Self { code: USAGE, ..Self::new(chain(&err)) }
+            .hint("`commontrace serve --help` lists the settings, `commontrace config show` their values")
+    }
+}
+
+impl From<store::Error> for Failure {
+    fn from(err: store::Error) -> Self {
+        let hint = match &err {
+            store::Error::Unavailable(_) => {
+                "check that the database runs, its disk has space, and this user may write there; `commontrace doctor` looks at each"
+            }
+            store::Error::Address(_) => "set DATABASE_URL or COMMONTRACE_DATA_DIR",
+            store::Error::Newer(_) => "a backup from before the upgrade opens with this version",
+            store::Error::Migrate(_) => {
+                "the schema was changed by something else; restore a backup, or start with another data directory"
+            }
+            store::Error::Database(_) => {
+                "if the file was damaged, restore a backup; otherwise this is a bug worth reporting"
+            }
+        };
+        Self::new(chain(&err)).hint(hint)
+    }
+}
+
+impl From<BindError> for Failure {
+    fn from(err: BindError) -> Self {
+        let hint = err.hint();
+        Self::new(chain(&err)).hint(hint)
+    }
+}
+
+impl From<ImportError> for Failure {
+    fn from(err: ImportError) -> Self {
+        match err {
+            ImportError::Store(err) => err.into(),
+            err => Self::new(chain(&err)).hint("mend the file; nothing was imported"),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! `commontrace`: the commons in one program. This crate parses the command line, reads the
+//! settings and wires the parts together; what they do is decided elsewhere.
+
+mod commands;
+mod config;
+mod failure;
+mod start;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, ConfigArgs};
+use crate::failure::Failure;
+
+/// A shared memory of solved problems for coding agents.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    settings: ConfigArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve,
+    /// Bring the database schema up to date
+    Migrate,
+    /// Copy the live store into a new file
+    Backup(commands::backup::Args),
+    /// Make the vectors of the configured model for every trace, while a server goes on
+    Reembed(commands::reembed::Args),
+    /// Import the starter traces, or check and import those in a folder
+    ImportSeeds(commands::import_seeds::Args),
+    /// Moderate and look after the commons
+    #[command(subcommand)]
+    Admin(commands::admin::Command),
+    /// See the settings
+    #[command(subcommand)]
+    Config(commands::config::Command),
+    /// Find out what is wrong and what to do about it
+    Doctor,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let env = config::environment();
+    let config = Config::load(&cli.settings, &env);
+    if matches!(cli.command, Command::Doctor) {
+        return commands::block_on(commands::doctor::run(config));
+    }
+    let config = config?;
+    commands::init_logging(&config, &env)?;
+    let done = match cli.command {
+        Command::Serve => commands::block_on(commands::serve::run(config)),
+        Command::Migrate => commands::block_on(commands::migrate::run(config)),
+        Command::Backup(args) => commands::block_on(commands::backup::run(config, args)),
+        Command::Reembed(args) => commands::block_on(commands::reembed::run(config, args)),
+        Command::ImportSeeds(args) => commands::block_on(commands::import_seeds::run(config, args)),
+        Command::Admin(command) => commands::block_on(commands::admin::run(config, command)),
+        Command::Config(command) => commands::config::run(&config, &command),
+        Command::Doctor => unreachable!("handled above, before the settings had to be good"),
+    };
+    done.map(|()| ExitCode::SUCCESS)
+}

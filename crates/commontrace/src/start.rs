@@ -1,0 +1,186 @@
+//! Turns settings into the parts of a running program: the store, the embedder, the app.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::Duration;
+
+use commontrace_search::embed::model_files::{self, ModelFilesError, Progress, Source};
+use commontrace_search::embed::openai::OpenAiSettings;
+use commontrace_search::embed::{Embedder, MiniLm, OpenAi};
+use commontrace_server::api_key::ApiKeys;
+use commontrace_server::app::{App, Parts, ServerSettings};
+use commontrace_server::clock::Clock;
+use commontrace_server::error::chain;
+use commontrace_server::ids::Ids;
+use commontrace_server::lifecycle::Lifecycle;
+use commontrace_server::limiter::Limiter;
+use commontrace_server::metrics::Metrics;
+use commontrace_server::search::Search;
+use commontrace_server::usage::Usage;
+use commontrace_store::{Location, Store};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::config::{self, Config, CorsOrigins};
+use crate::failure::Failure;
+
+include!(concat!(env!("OUT_DIR"), "/seeds.rs"));
+
+/// Under which name the store keeps the key that API keys are hashed with.
+const PEPPER: &str = "api_key_pepper";
+/// Longest wait for a connection to an embedding endpoint or the model's home.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Returns where the settings say the store is, after making sure that a data directory is there.
+pub fn location(config: &Config) -> Result<Location, Failure> {
+    let url = config.storage.database_url.as_ref().map_or("", |url| url.expose());
+    let location = Location::parse(url, &config.storage.data_dir)?;
+    if let Location::File(path) = &location
+        && let Some(folder) = path.parent()
+    {
+        create_private(folder)?;
+    }
+    Ok(location)
+}
+
+/// Creates a directory that only this user may look into, if it is not there.
+fn create_private(folder: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|err| {
+        Failure::new(format!("cannot create the data directory {}: {err}", folder.display()))
+            .hint("choose another with COMMONTRACE_DATA_DIR or --data-dir")
+    })
+}
+
+/// Opens and migrates the store.
+pub async fn store(config: &Config) -> Result<Store, Failure> {
+    Ok(Store::open(&location(config)?).await?)
+}
+
+/// Prepares the configured embedder. A local model that is absent is downloaded; where that fails,
+/// the answer is none, because searching by words needs no model. One that is there and cannot be
+/// used is an error.
+pub async fn embedder(config: &Config) -> Result<Option<Embedder>, Failure> {
+    match config.embedding.embedder() {
+        config::Embedder::None => Ok(None),
+        config::Embedder::Local { model_dir } => local(&model_dir).await,
+        config::Embedder::OpenAi { api_key, base_url, model, dimensions } => {
+            let settings = OpenAiSettings {
+                base_url: base_url.to_string(),
+                api_key: api_key.map(|key| key.expose().to_owned().into()),
+                model,
+                dimensions: dimensions as usize,
+                ..OpenAiSettings::default()
+            };
+            let remote = OpenAi::new(settings, http_client()?)
+                .map_err(|err| Failure::new(chain(&err)).hint("check OPENAI_BASE_URL"))?;
+            Ok(Some(Embedder::OpenAi(remote)))
+        }
+    }
+}
+
+async fn local(folder: &Path) -> Result<Option<Embedder>, Failure> {
+    match model_files::verify(folder) {
+        Ok(()) => {}
+        Err(ModelFilesError::Missing { .. }) => {
+            tracing::info!(
+                folder = %folder.display(),
+                "the embedding model is not in {}; downloading it", folder.display()
+            );
+            let bar = progress_bar();
+            let source = Source::upstream(http_client()?);
+            let fetched = model_files::ensure(folder, &source, |p| show(&bar, p)).await;
+            bar.finish_and_clear();
+            if let Err(err) = fetched {
+                let err = chain(&err);
+                tracing::warn!("searching by words alone: {err}");
+                return Ok(None);
+            }
+        }
+        Err(err) => return Err(Failure::new(chain(&err))),
+    }
+    let model = MiniLm::load(folder).map_err(|err| {
+        Failure::new(chain(&err)).hint(
+            "`make model` fetches it again; EMBEDDING_PROVIDER=none searches by words alone",
+        )
+    })?;
+    Ok(Some(Embedder::MiniLm(model.into())))
+}
+
+fn progress_bar() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes} {eta}");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn show(bar: &ProgressBar, progress: Progress) {
+    bar.set_message(progress.file);
+    bar.set_length(progress.total);
+    bar.set_position(progress.received);
+}
+
+/// Returns the HTTP client of this program, with its time limits and TLS provider.
+pub fn http_client() -> Result<reqwest::Client, Failure> {
+    // Only the first call installs it; later ones find it there.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT)
+        .user_agent(concat!("commontrace/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|err| Failure::new(chain(&err)))
+}
+
+/// Returns the hasher of API keys: with the configured pepper, else with one made for this store.
+pub async fn api_keys(config: &Config, store: &Store) -> Result<ApiKeys, Failure> {
+    if let Some(pepper) = &config.server.api_key_pepper {
+        return Ok(ApiKeys::new(pepper.expose().as_bytes()));
+    }
+    let fresh = Ids::Random.random_bytes::<32>().iter().map(|b| format!("{b:02x}")).collect();
+    let pepper = store.meta_or_insert(PEPPER, fresh).await?;
+    Ok(ApiKeys::new(pepper.as_bytes()))
+}
+
+/// Joins the parts of the server. The index is still empty.
+pub async fn app(
+    config: &Config,
+    store: Store,
+    embedder: Option<Embedder>,
+) -> Result<App, Failure> {
+    Ok(App::new(Parts {
+        api_keys: api_keys(config, &store).await?,
+        store,
+        clock: Clock::System,
+        ids: Ids::Random,
+        limiter: Limiter::in_memory(),
+        metrics: Metrics::install(),
+        lifecycle: Lifecycle::default(),
+        search: Search::new(embedder),
+        usage: Usage::default(),
+        settings: server_settings(config),
+    }))
+}
+
+fn server_settings(config: &Config) -> ServerSettings {
+    let (limits, commons) = (&config.limits, &config.commons);
+    ServerSettings {
+        api_key_header: config.server.api_key_header_name.as_str().to_owned(),
+        open_publishing: commons.open_publishing,
+        body_limit_bytes: limits.max_body_bytes.get() as usize,
+        cors_origins: match &config.server.cors_origins {
+            None => Vec::new(),
+            Some(CorsOrigins::Any) => vec!["*".to_owned()],
+            Some(CorsOrigins::List(origins)) => origins.clone(),
+        },
+        read_per_minute: limits.rate_limit_read_per_minute.get(),
+        write_per_minute: limits.rate_limit_write_per_minute.get(),
+        register_per_hour: limits.rate_limit_register_per_hour.get(),
+        failed_keys_per_minute: limits.rate_limit_failed_keys_per_minute.get(),
+        flags_to_hide: commons.flags_to_hide.get(),
+        validation_threshold: commons.validation_threshold.get(),
+        ..ServerSettings::default()
+    }
+}

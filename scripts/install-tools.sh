@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Installs the system packages of the named tools, and only those that are missing. Safe to repeat.
+#
+#     scripts/install-tools.sh [cc] [pip]
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+missing=()
+for tool in "$@"; do
+    case $tool in
+    # SQLite and the cryptography of TLS are compiled from C, and rustc links with the C compiler.
+    cc) have_c_compiler || missing+=(gcc libc6-dev) ;;
+    # The embedding model and the test PostgreSQL come as Python packages. Nothing that runs later is Python.
+    pip) have_pip || missing+=(python3 python3-pip) ;;
+    *) die "usage: scripts/install-tools.sh [cc] [pip]" ;;
+    esac
+done
+[[ ${#missing[@]} == 0 ]] || install_packages "${missing[@]}"
