@@ -124,10 +124,10 @@ pub struct SearchResult {
 /// What a combined score is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct ScoreParts {
+    /// How well words and meaning match together, 0 to 1.
+    pub relevance: f64,
     /// How well the words match, 0 to 1.
     pub lexical: f64,
-    /// How well the meaning matches, 0 to 1.
-    pub dense: f64,
     /// What trust adds; bounded, so it only settles near-ties.
     pub trust: f64,
     /// What a like environment adds; bounded likewise.

@@ -1,1 +1,181 @@
-//! placeholder: owned by the ranking work
+//! The ranking formula: one relevance out of words and meaning, small priors, and when to be silent.
+//!
+//! ```text
+//! score     = (relevance + trust prior + context prior) * (1/2 if expired)
+//! relevance = (1 - w) * lexical + w * similarity        w = dense weight of the query
+//! ```
+//!
+//! `lexical` is BM25 as a share of the highest score that any document could have, so it is small
+//! where the words hardly match and leaves the decision to `similarity`, the cosine. Output of tools
+//! favours words and questions favour meaning, hence `w` depends on the query. Priors only reorder
+//! near-ties. Pure functions: where the numbers come from is not known here.
+
+use crate::fingerprint::Fingerprint;
+
+/// What a query's text says about itself, before any index is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct QueryShape {
+    /// How dense the punctuation of code is: five times its share of all characters, up to 1.
+    pub symbols: f64,
+    /// 0 without the words and codes of errors, towards 1 with many.
+    pub errors: f64,
+    /// 0 for a single line, towards 1 for many.
+    pub lines: f64,
+}
+
+/// Weight of the cosine in prose.
+const PROSE: f64 = 1.0;
+/// What symbols, error words and further lines take from it, before the logistic function.
+const SYMBOLS: f64 = -0.8;
+const ERRORS: f64 = -0.6;
+const LINES: f64 = -1.0;
+
+impl QueryShape {
+    /// Weight of the cosine in [`relevance`], between 0.2 for a pasted error and 0.73 for prose.
+    ///
+    /// The constants maximise the likelihood of the right answer over three sets of queries and lie
+    /// on a plateau: halving or doubling one moves nDCG@10 by less than 0.01.
+    #[must_use]
+    pub fn dense_weight(&self) -> f64 {
+        let shape = SYMBOLS * self.symbols + ERRORS * self.errors + LINES * self.lines;
+        logistic(PROSE + shape)
+    }
+}
+
+/// Cosine expected of a document without a vector (yet), from how well its words match: a straight
+/// line through what matching documents have.
+const EXPECTED_COSINE: (f64, f64) = (0.3, 0.6);
+
+/// Convex combination of the normalised lexical score and the cosine, 0 to 1.
+///
+/// `similarity` is `None` for a document whose vector is missing; use a `dense_weight` of 0 when the
+/// query has none.
+#[must_use]
+pub fn relevance(lexical: f64, similarity: Option<f64>, dense_weight: f64) -> f64 {
+    let (base, slope) = EXPECTED_COSINE;
+    let similarity = similarity.unwrap_or_else(|| {
+        // Without a word in common nothing speaks for it.
+        if lexical > 0.0 {
+            base + slope * lexical
+        } else {
+            0.0
+        }
+    });
+    (1.0 - dense_weight) * lexical + dense_weight * similarity.clamp(0.0, 1.0)
+}
+
+/// The most that priors can lift one document over another.
+pub const PRIOR_BOUND: f64 = 0.02;
+
+const TRUST_SPAN: f64 = 0.005;
+const STALE_MALUS: f64 = 0.004;
+const CONTEXT_SPAN: f64 = 0.003;
+
+/// What trust and a due review add to relevance: -0.009 to 0.005, 0 for what nobody has judged.
+#[must_use]
+pub fn trust_prior(trust: f64, stale: bool) -> f64 {
+    // A ratio saturates, so that no number of votes buys a place among better answers.
+    let judged = if trust.is_finite() {
+        trust / (1.0 + trust.abs())
+    } else {
+        0.0
+    };
+    TRUST_SPAN * judged - if stale { STALE_MALUS } else { 0.0 }
+}
+
+/// What an agreeing environment adds to relevance: -0.003 to 0.003.
+#[must_use]
+pub fn context_prior(asked: &Fingerprint, document: &Fingerprint) -> f64 {
+    CONTEXT_SPAN * context_match(asked, document)
+}
+
+/// Weight of each member of an environment. A version decides whether a fix applies at all.
+const MEMBERS: [(&str, f64); 7] = [
+    ("language", 0.30),
+    ("framework", 0.25),
+    ("version", 0.30),
+    ("os", 0.15),
+    ("package_manager", 0.10),
+    ("runtime", 0.10),
+    ("environment", 0.10),
+];
+
+/// How far two environments agree, from -1 (all that was asked for differs) to 1 (all agrees);
+/// what the document does not say counts as neither.
+#[must_use]
+pub fn context_match(asked: &Fingerprint, document: &Fingerprint) -> f64 {
+    let (mut all, mut agreed) = (0.0, 0.0);
+    for (member, weight) in MEMBERS {
+        let Some(wanted) = asked.get(member) else {
+            continue;
+        };
+        all += weight;
+        agreed += weight
+            * match document.get(member) {
+                None => 0.0,
+                Some(found) if member == "version" => version_agreement(wanted, found),
+                Some(found) if found == wanted => 1.0,
+                Some(_) => -1.0,
+            };
+    }
+    if all > 0.0 { agreed / all } else { 0.0 }
+}
+
+/// 1 for the same major and minor version, 0.5 for the same major one, -1 for another.
+fn version_agreement(a: &str, b: &str) -> f64 {
+    let parts = |v: &str| {
+        let mut numbers = v
+            .trim_start_matches(['v', '=', '^', '~'])
+            .split('.')
+            .map(str::to_owned);
+        (numbers.next(), numbers.next())
+    };
+    let ((major_a, minor_a), (major_b, minor_b)) = (parts(a), parts(b));
+    if major_a != major_b {
+        -1.0
+    } else if minor_a == minor_b {
+        1.0
+    } else {
+        0.5
+    }
+}
+
+/// What hits are ordered by.
+#[must_use]
+pub fn score(relevance: f64, priors: f64, expired: bool) -> f64 {
+    (relevance + priors) * if expired { 0.5 } else { 1.0 }
+}
+
+/// How far an answer can be relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Confidence {
+    /// Nothing relevant was found.
+    None,
+    /// The best hit may be about something else.
+    Weak,
+    /// The best hit is about what was asked.
+    Strong,
+}
+
+/// What an answer's best hits say about how well the query is answered.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Signals {
+    /// Highest cosine among the hits; `None` if the query or all hits have no vector.
+    pub similarity: Option<f64>,
+    /// Highest normalised lexical score among the hits.
+    pub lexical: f64,
+    /// Share of the query's weight (unknown terms weigh as the rarest) whose terms the best hit has.
+    pub coverage: f64,
+    /// Number of distinct query terms that the best hit has.
+    pub matched: usize,
+    /// Number of distinct query terms.
+    pub terms: usize,
+    /// By how much the best hit's relevance exceeds the fifth one's.
+    pub lead: f64,
+    /// Weight of the cosine in this query.
+    pub dense_weight: f64,
+}
+
+fn logistic(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}

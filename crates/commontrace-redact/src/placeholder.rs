@@ -119,7 +119,7 @@ const COMMON_WORDS: &str = "\
 
 /// Those of them that stay harmless with a number behind: `password1`, `test_user_2`.
 const NUMBERED_WORDS: &str = "\
-    a abc admin app bar baz changeme db demo dummy example foo foobar guest key my mypassword mysecret mysql new \
+    a abc admin app bar baz changeme db demo dummy example file foo foobar guest key my mypassword mysecret mysql new \
     old pass passwd password postgres pw pwd root sample secret some string test testing the token user username \
     value x xxx your";
 

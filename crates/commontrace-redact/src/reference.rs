@@ -30,8 +30,10 @@ pub(crate) fn points_elsewhere(value: &str) -> bool {
             .any(|start| value.starts_with(start))
             || ["+\"", "+'"].iter().any(|end| value.ends_with(end))
     };
-    matches!(first, '/' | '.' | '~' | '?' | '*' | '&' | ':' | ',' | ';')
-        || (matches!(first, '#' | '@' | '!') && identifier(&value[1..]))
+    matches!(
+        first,
+        '/' | '.' | '~' | '?' | '*' | '&' | ':' | ',' | ';' | ')' | ']' | '}'
+    ) || (matches!(first, '#' | '@' | '!') && identifier(&value[1..]))
         || value.contains("://")
         || value.contains("min:")
         || value.contains("::")
@@ -64,6 +66,42 @@ pub(crate) fn is_expression(value: &str) -> bool {
         .to_ascii_lowercase();
     value.contains(['(', ')', '[', ']', '{', '}', '<', '>', '|', '?', '\\'])
         || placeholder::is_listed(STEMS, &stem)
+        || is_identifier(value)
+        || is_number(value)
+}
+
+/// Whether a value is a name of a program's own: `MAX_TOKEN_2`, `nl80211_key`.
+pub(crate) fn is_identifier(value: &str) -> bool {
+    let all = |test: fn(&u8) -> bool| {
+        value
+            .as_bytes()
+            .iter()
+            .all(|b| test(b) || b.is_ascii_digit() || *b == b'_')
+    };
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    let is_compound = value.contains('_') && value.starts_with(|c: char| c.is_ascii_alphabetic());
+    is_compound
+        && digits * 4 < value.len()
+        && (all(u8::is_ascii_uppercase) || all(u8::is_ascii_lowercase))
+}
+
+/// Whether a value is a number as programs write it: `0x1F`, `64i32`, `1_000`.
+fn is_number(value: &str) -> bool {
+    const SUFFIXES: &str =
+        "u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64 u ul ull l ll n f";
+    let digits = |text: &str, test: fn(&u8) -> bool| {
+        !text.is_empty() && text.as_bytes().iter().all(|b| test(b) || *b == b'_')
+    };
+    let hexadecimal = value
+        .strip_prefix("0x")
+        .or_else(|| value.strip_prefix("0X"));
+    let suffix = value.trim_start_matches(|c: char| c.is_ascii_digit() || c == '_');
+    let is_suffix =
+        suffix.is_empty() || placeholder::is_listed(SUFFIXES, &suffix.to_ascii_lowercase());
+    hexadecimal.is_some_and(|rest| digits(rest, u8::is_ascii_hexdigit))
+        || (is_suffix
+            && digits(&value[..value.len() - suffix.len()], u8::is_ascii_digit)
+            && !suffix.is_empty())
 }
 
 /// Whether a value is a version, a date or the name of a file.
@@ -95,6 +133,10 @@ mod tests {
         for value in ["kX7!vq92", "aB3/dE5+f7=", "x1.y2.z3", "Tr0ub4dor&3"] {
             assert!(!points_elsewhere(value), "{value}");
         }
+        assert!(
+            is_expression("MAX_TOKENS_2") && is_expression("0x80550006") && is_expression("64i32")
+        );
+        assert!(!is_expression("84736251") && !is_expression("a1_b2_c3"));
         assert!(is_expression("getenv(1)") && is_expression("arg1") && !is_expression("kX7vq92"));
         assert!(is_version_or_file("v1.2.3") && is_version_or_file("key2.pem"));
         assert!(!is_version_or_file("q8W2e5R1t9Y3"));

@@ -231,7 +231,8 @@ impl Rule {
             return false;
         }
         let plausible = match self.guard {
-            Guard::Token => !placeholder::is_obvious(value),
+            Guard::Token if self.named => !placeholder::is_obvious(value),
+            Guard::Token => !placeholder::is_obvious(value) && !placeholder::is_hash_or_id(value),
             Guard::Password => !placeholder::is_password(value),
         };
         if !plausible || (self.named && !looks_random(value, &view[..start], &view[start..end])) {
@@ -264,7 +265,11 @@ fn to_char_boundaries(text: &str, mut start: usize, mut end: usize) -> (usize, u
 fn looks_random(value: &str, before: &str, matched: &str) -> bool {
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
     let letters = value.bytes().filter(u8::is_ascii_alphabetic).count();
-    if digits == 0 || letters == 0 || reference::points_elsewhere(value) {
+    if digits == 0
+        || letters == 0
+        || reference::points_elsewhere(value)
+        || reference::is_identifier(value)
+    {
         return false;
     }
     if !placeholder::is_hash_or_id(value) {

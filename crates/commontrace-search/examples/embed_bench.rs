@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use commontrace_search::embed::MiniLm;
+use commontrace_search::embed::{MiniLm, model_files};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder: PathBuf = std::env::args_os()
@@ -17,6 +17,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .ok_or("usage: embed_bench DIR (the folder `make model` fills)")?
         .into();
     let before = resident_megabytes();
+    let start = Instant::now();
+    model_files::verify(&folder)?;
+    println!(
+        "verification        {:>8.1} ms",
+        milliseconds(start.elapsed())
+    );
     let start = Instant::now();
     let model = MiniLm::load(&folder)?;
     println!(
@@ -34,19 +40,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     measure("query of 23 tokens", 300, || model.encode(query));
     measure("text of 256 tokens", 40, || model.encode(&long));
 
-    let texts: Vec<String> = (0..400)
-        .map(|i| format!("{query} case {i}: {}", &long[..i * 7 % 800]))
-        .collect();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
+    let texts: Vec<String> = (0..400)
+        .map(|i| format!("{query} case {i}: {}", &long[..i * 7 % 800]))
+        .collect();
     let start = Instant::now();
-    let vectors = runtime.block_on(model.embed_batch(texts));
+    let vectors = runtime.block_on(model.embed_batch(texts.clone()));
     let seconds = start.elapsed().as_secs_f64();
     println!(
         "batch of mixed text {:>8.1} texts/s",
         vectors.len() as f64 / seconds
     );
+    runtime.block_on(query_during(&model, query, texts));
     println!(
         "memory, at the end  {:>8.1} MB",
         resident_megabytes() - before
@@ -69,6 +76,27 @@ fn measure<T>(what: &str, runs: usize, mut run: impl FnMut() -> T) {
     times.sort_unstable();
     let (median, best) = (milliseconds(times[runs / 2]), milliseconds(times[0]));
     println!("{what}  {median:>8.2} ms, best {best:.2} ms, processor {processor:.2} ms");
+}
+
+/// Prints how long queries take while a batch is being embedded.
+async fn query_during(model: &MiniLm, query: &str, texts: Vec<String>) {
+    const QUERIES: usize = 100;
+    let queries = async {
+        let mut times = Vec::new();
+        while times.len() < QUERIES {
+            let start = Instant::now();
+            let _ = black_box(model.embed_query(query).await);
+            times.push(start.elapsed());
+        }
+        times.sort_unstable();
+        let (median, late) = (times[QUERIES / 2], times[QUERIES * 95 / 100]);
+        let (median, late) = (milliseconds(median), milliseconds(late));
+        println!("query during batch  {median:>8.2} ms, 95th percentile {late:.2} ms");
+    };
+    tokio::select! {
+        _ = model.embed_batch(texts) => println!("the batch ended before the queries"),
+        () = queries => {}
+    }
 }
 
 /// Time this thread has spent on a processor, zero where it cannot be told.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+pub use commontrace_core::fusion::{Confidence, Signals};
 use commontrace_core::{TraceId, UserId};
 
 /// A trace as the index needs it.
@@ -59,17 +60,10 @@ pub struct Answer {
     pub abstained: bool,
     /// How far the best hit can be relied on.
     pub confidence: Confidence,
-}
-
-/// How far an answer can be relied on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Confidence {
-    /// Nothing relevant was found.
-    None,
-    /// The best hit may be about something else.
-    Weak,
-    /// The best hit is about what was asked.
-    Strong,
+    /// What the confidence was judged by; `None` without text or candidates.
+    pub signals: Option<Signals>,
+    /// Whether vectors took part.
+    pub semantic: bool,
 }
 
 /// One document found, with the parts of its score.

@@ -1,15 +1,32 @@
 //! An inverted index in memory, scored by BM25 over weighted fields.
 //!
 //! It knows documents as slots (small integers that the caller hands out and may reuse) and holds
-//! no texts. Every structure is kept exact on removal, so an index that has seen any history of
-//! changes scores exactly like one built afresh from what is left.
+//! no texts. Removing is exact: an index that has seen any history of changes scores exactly like
+//! one built afresh from what is left.
+
+mod postings;
 
 use std::collections::HashMap;
 
+use self::postings::{Posting, Postings};
+use crate::query::Term;
 use crate::tokenize::for_each_token;
 
-/// Most distinct query terms that are scored; of a longer paste the rarest are kept.
-pub const MAX_QUERY_TERMS: usize = 192;
+/// Most terms of a query that are scored; of a longer paste the rarest are kept.
+const MAX_QUERY_TERMS: usize = 192;
+
+/// How late repeated occurrences stop counting.
+const K1: f32 = 1.2;
+
+/// How much long documents are held back, 0 to 1.
+const B: f32 = 0.8;
+
+/// What an occurrence counts in the title, context, solution and tags, in halves: a word of the
+/// title or a tag says more about a document than one of its body.
+const FIELD_WEIGHTS: [u32; 4] = [3, 2, 2, 3];
+
+/// The weight of a plain occurrence in the units of [`FIELD_WEIGHTS`].
+const UNIT: f32 = 2.0;
 
 /// The texts of one document, by field.
 #[derive(Debug, Clone, Copy, Default)]
@@ -24,178 +41,102 @@ pub struct Fields<'a> {
     pub tags: &'a [String],
 }
 
-/// The constants of the scoring formula.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Bm25 {
-    /// How late repeated terms stop counting.
-    pub k1: f32,
-    /// How much long documents are held back, 0 to 1.
-    pub b: f32,
-    /// How much repeated query terms count: weight = n^repeat.
-    pub repeat: f32,
-    /// Occurrence weight of title, context, solution and tags.
-    pub weights: [u16; 4],
+/// A document's terms with their weighted numbers of occurrences.
+#[derive(Debug, Clone, Default)]
+pub struct Counted {
+    terms: HashMap<Box<str>, u32>,
+    length: u32,
 }
 
-impl Default for Bm25 {
-    fn default() -> Self {
-        let f = |n: &str, d: f32| {
-            std::env::var(n)
-                .ok()
-                .and_then(|v| v.parse().ok())
-                .unwrap_or(d)
-        };
-        Self {
-            k1: f("K1", 1.2),
-            b: f("B", 0.75),
-            repeat: f("RP", 0.0),
-            weights: [
-                f("W0", 2.0) as u16,
-                f("W1", 2.0) as u16,
-                f("W2", 2.0) as u16,
-                f("W3", 2.0) as u16,
-            ],
+impl Counted {
+    /// Counts the terms of a document, which needs no index and thus no lock.
+    pub fn of(fields: Fields<'_>) -> Self {
+        let mut counted = Self::default();
+        let [title, context, solution, tags] = FIELD_WEIGHTS;
+        counted.add(fields.title, title);
+        counted.add(fields.context, context);
+        counted.add(fields.solution, solution);
+        for tag in fields.tags {
+            counted.add(tag, tags);
         }
+        counted
+    }
+
+    fn add(&mut self, text: &str, weight: u32) {
+        for_each_token(text, |token| {
+            match self.terms.get_mut(token) {
+                Some(count) => *count += weight,
+                None => {
+                    self.terms.insert(token.into(), weight);
+                }
+            }
+            self.length += weight;
+        });
     }
 }
 
-const UNIT: f32 = 2.0;
-
-#[derive(Debug, Clone, Copy)]
-struct Posting {
-    slot: u32,
-    weight: u16,
-}
-
-/// Where a term occurs, in ascending order of slots. Most terms of a collection occur once.
-#[derive(Debug, Default)]
-enum Postings {
-    #[default]
-    None,
-    One(Posting),
-    Many(Vec<Posting>),
-}
-
-impl Postings {
-    fn as_slice(&self) -> &[Posting] {
-        match self {
-            Self::None => &[],
-            Self::One(posting) => std::slice::from_ref(posting),
-            Self::Many(list) => list,
-        }
-    }
-
-    fn insert(&mut self, posting: Posting) {
-        match self {
-            Self::None => *self = Self::One(posting),
-            Self::One(first) if first.slot == posting.slot => *first = posting,
-            Self::One(first) => {
-                let mut list = vec![*first, posting];
-                list.sort_unstable_by_key(|p| p.slot);
-                *self = Self::Many(list);
-            }
-            Self::Many(list) => {
-                if list.last().is_some_and(|last| last.slot < posting.slot) {
-                    // Doubling would waste a quarter of all postings on average.
-                    if list.len() == list.capacity() {
-                        list.reserve_exact((list.len() / 8).max(2));
-                    }
-                    list.push(posting);
-                    return;
-                }
-                match list.binary_search_by_key(&posting.slot, |p| p.slot) {
-                    Ok(at) => list[at] = posting,
-                    Err(at) => list.insert(at, posting),
-                }
-            }
-        }
-    }
-
-    fn remove(&mut self, slot: u32) {
-        match self {
-            Self::None => {}
-            Self::One(first) => {
-                if first.slot == slot {
-                    *self = Self::None;
-                }
-            }
-            Self::Many(list) => {
-                if let Ok(at) = list.binary_search_by_key(&slot, |p| p.slot) {
-                    list.remove(at);
-                }
-                if list.is_empty() {
-                    *self = Self::None;
-                }
-            }
-        }
-    }
+/// A query term as the index knows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weighed {
+    id: Option<u32>,
+    /// Inverse document frequency times the term's weight in the query.
+    pub weight: f32,
 }
 
 /// What one slot holds.
 #[derive(Debug, Default, Clone)]
 struct Entry {
+    /// Ids of its terms, ascending.
     terms: Box<[u32]>,
     length: u32,
+    live: bool,
 }
 
 /// The inverted index.
 #[derive(Debug, Default)]
 pub struct Lexical {
-    constants: Bm25,
     ids: HashMap<Box<str>, u32>,
     postings: Vec<Postings>,
+    free_ids: Vec<u32>,
+    empty_terms: usize,
     entries: Vec<Entry>,
-    lengths: Vec<f32>,
     live: usize,
     total_length: u64,
 }
 
 impl Lexical {
-    /// Indexes the texts of `slot`, replacing what it held.
-    pub fn set(&mut self, slot: u32, fields: Fields<'_>) {
-        self.remove(slot);
-        let mut weights: HashMap<u32, u32> = HashMap::new();
-        let mut length = 0u32;
-        let [title, context, solution, tags] = self.constants.weights;
-        let mut add = |weight: u16, text: &str| {
-            if weight == 0 {
-                return;
-            }
-            for_each_token(text, |token| {
-                let id = match self.ids.get(token) {
-                    Some(&id) => id,
-                    None => {
-                        let id = u32::try_from(self.postings.len()).expect("fewer than 2^32 terms");
-                        self.ids.insert(token.into(), id);
-                        self.postings.push(Postings::None);
-                        id
-                    }
-                };
-                *weights.entry(id).or_default() += u32::from(weight);
-                length += u32::from(weight);
-            });
-        };
-        add(title, fields.title);
-        add(context, fields.context);
-        add(solution, fields.solution);
-        for tag in fields.tags {
-            add(tags, tag);
-        }
-        let mut terms: Box<[u32]> = weights.keys().copied().collect();
-        terms.sort_unstable();
-        for &id in &terms {
-            let weight = u16::try_from(weights[&id]).unwrap_or(u16::MAX);
-            self.postings[id as usize].insert(Posting { slot, weight });
-        }
+    /// Indexes a document at `slot`, replacing what was there.
+    pub fn set(&mut self, slot: u32, counted: Counted) {
         let at = slot as usize;
         if at >= self.entries.len() {
             self.entries.resize(at + 1, Entry::default());
-            self.lengths.resize(at + 1, 0.0);
         }
-        self.entries[at] = Entry { terms, length };
-        self.lengths[at] = length as f32;
-        self.total_length += u64::from(length);
-        self.live += 1;
+        let mut terms = Vec::with_capacity(counted.terms.len());
+        for (text, count) in counted.terms {
+            let id = self.id_of(text);
+            let weight = u16::try_from(count).unwrap_or(u16::MAX);
+            let postings = &mut self.postings[id as usize];
+            self.empty_terms -= usize::from(postings.is_empty());
+            postings.insert(Posting { slot, weight });
+            terms.push(id);
+        }
+        terms.sort_unstable();
+        let entry = Entry {
+            terms: terms.into(),
+            length: counted.length,
+            live: true,
+        };
+        let old = std::mem::replace(&mut self.entries[at], entry);
+        for id in &old.terms {
+            // Terms that stay were overwritten in place, which spares moving long lists.
+            if self.entries[at].terms.binary_search(id).is_err() {
+                self.drop_posting(*id, slot);
+            }
+        }
+        self.total_length += u64::from(counted.length);
+        self.total_length -= u64::from(old.length);
+        self.live += usize::from(!old.live);
+        self.drop_empty_terms();
     }
 
     /// Forgets `slot`.
@@ -203,64 +144,131 @@ impl Lexical {
         let Some(entry) = self.entries.get_mut(slot as usize) else {
             return;
         };
-        if entry.length == 0 {
+        let old = std::mem::take(entry);
+        for id in &old.terms {
+            self.drop_posting(*id, slot);
+        }
+        self.total_length -= u64::from(old.length);
+        self.live -= usize::from(old.live);
+        self.drop_empty_terms();
+    }
+
+    fn id_of(&mut self, text: Box<str>) -> u32 {
+        if let Some(&id) = self.ids.get(&text) {
+            return id;
+        }
+        let id = self.free_ids.pop().unwrap_or_else(|| {
+            self.postings.push(Postings::default());
+            u32::try_from(self.postings.len() - 1).expect("fewer terms than bytes of memory")
+        });
+        self.ids.insert(text, id);
+        self.empty_terms += 1;
+        id
+    }
+
+    fn drop_posting(&mut self, id: u32, slot: u32) {
+        let postings = &mut self.postings[id as usize];
+        postings.remove(slot);
+        self.empty_terms += usize::from(postings.is_empty());
+    }
+
+    /// Drops the terms that occur nowhere any more, once they are the greater part.
+    fn drop_empty_terms(&mut self) {
+        if self.empty_terms < 1_000 || self.empty_terms * 2 < self.ids.len() {
             return;
         }
-        let entry = std::mem::take(entry);
-        for &id in &entry.terms {
-            self.postings[id as usize].remove(slot);
-        }
-        self.total_length -= u64::from(entry.length);
-        self.lengths[slot as usize] = 0.0;
-        self.live -= 1;
+        let (postings, free) = (&self.postings, &mut self.free_ids);
+        self.ids.retain(|_, id| {
+            let used = !postings[*id as usize].is_empty();
+            if !used {
+                free.push(*id);
+            }
+            used
+        });
+        self.empty_terms = 0;
     }
 
-    /// Number of distinct terms and of postings.
+    /// Bytes held, roughly.
+    pub fn memory(&self) -> usize {
+        let lists: usize = self.postings.iter().map(Postings::memory).sum();
+        let terms: usize = self
+            .ids
+            .keys()
+            .map(|text| text.len().next_multiple_of(16) + 16)
+            .sum();
+        let entries: usize = self.entries.iter().map(|e| e.terms.len() * 4 + 16).sum();
+        lists
+            + terms
+            + entries
+            + self.ids.capacity() * 25
+            + self.postings.capacity() * size_of::<Postings>()
+            + self.entries.capacity() * size_of::<Entry>()
+    }
+
+    /// Number of distinct terms and of their occurrences in documents.
     pub fn size(&self) -> (usize, usize) {
-        (
-            self.postings.len(),
-            self.postings.iter().map(|p| p.as_slice().len()).sum(),
-        )
+        let lists = self.postings.iter().map(|p| p.as_slice().len());
+        (self.ids.len() - self.empty_terms, lists.sum())
     }
 
-    /// idf
-    fn idf(&self, df: usize) -> f32 {
-        let n = self.live as f32;
-        let df = df as f32;
-        (1.0 + (n - df + 0.5) / (df + 0.5)).ln()
+    /// Inverse document frequency of a term that `documents` of the indexed ones contain.
+    fn idf(&self, documents: usize) -> f32 {
+        let (all, with) = (self.live as f32, documents as f32);
+        ((all - with + 0.5) / (with + 0.5)).ln_1p()
     }
 
-    /// Scores all documents: adds into `scores` (resized), returns the maximum possible score.
-    pub fn score(&self, text: &str, scores: &mut Vec<f32>) -> f32 {
-        let mut counts: HashMap<String, u32> = HashMap::new();
-        for_each_token(text, |t| *counts.entry(t.to_owned()).or_default() += 1);
-        let mut terms: Vec<(f32, String, f32, Option<u32>)> = counts
-            .into_iter()
-            .map(|(t, n)| {
-                let id = self.ids.get(t.as_str()).copied();
-                let df = id.map_or(0, |id| self.postings[id as usize].as_slice().len());
-                (self.idf(df), t, (n as f32).powf(self.constants.repeat), id)
+    /// Looks up query terms; the heaviest come first, unknown ones weigh as the rarest would.
+    pub fn weigh(&self, terms: &[Term]) -> Vec<Weighed> {
+        let mut weighed: Vec<(f32, &Term, Option<u32>)> = terms
+            .iter()
+            .map(|term| {
+                let id = self.ids.get(term.text.as_str()).copied();
+                let documents = id.map_or(0, |id| self.postings[id as usize].as_slice().len());
+                (self.idf(documents) * term.weight, term, id)
             })
             .collect();
-        terms.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-        terms.truncate(MAX_QUERY_TERMS);
-        scores.clear();
-        scores.resize(self.lengths.len(), 0.0);
-        let Bm25 { k1, b, .. } = self.constants;
+        // A fixed order makes the sums of scores the same in every index with these documents.
+        weighed.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.text.cmp(&b.1.text)));
+        weighed.truncate(MAX_QUERY_TERMS);
+        weighed
+            .into_iter()
+            .map(|(weight, _, id)| Weighed { id, weight })
+            .collect()
+    }
+
+    /// Scores every slot as a share of the highest score that any document could have.
+    pub fn score(&self, terms: &[Weighed]) -> Vec<f32> {
+        let mut scores = vec![0.0; self.entries.len()];
         let average = self.total_length as f32 / self.live.max(1) as f32;
-        let flat = k1 * (1.0 - b) * UNIT;
-        let slope = k1 * b / average * UNIT;
-        let mut best = 0.0;
-        for (idf, _, qw, id) in &terms {
-            let top = idf * qw * (k1 + 1.0);
-            best += top;
-            let Some(id) = id else { continue };
-            for posting in self.postings[*id as usize].as_slice() {
+        let flat = K1 * (1.0 - B) * UNIT;
+        let slope = K1 * B * UNIT / average.max(1.0);
+        let best: f32 = terms.iter().map(|term| term.weight).sum::<f32>() * (K1 + 1.0);
+        for term in terms {
+            let Some(id) = term.id else { continue };
+            let share = term.weight * (K1 + 1.0) / best;
+            for posting in self.postings[id as usize].as_slice() {
                 let slot = posting.slot as usize;
-                let weight = f32::from(posting.weight);
-                scores[slot] += top * weight / (weight + flat + slope * self.lengths[slot]);
+                let count = f32::from(posting.weight);
+                let damping = flat + slope * self.entries[slot].length as f32;
+                scores[slot] += share * count / (count + damping);
             }
         }
-        best
+        scores
+    }
+
+    /// Share of the query's weight whose terms occur in `slot`, and the number of those terms.
+    pub fn coverage(&self, terms: &[Weighed], slot: u32) -> (f32, usize) {
+        let (mut all, mut covered, mut count) = (0.0, 0.0, 0);
+        for term in terms {
+            all += term.weight;
+            if term
+                .id
+                .is_some_and(|id| self.postings[id as usize].contains(slot))
+            {
+                covered += term.weight;
+                count += 1;
+            }
+        }
+        (if all > 0.0 { covered / all } else { 0.0 }, count)
     }
 }

@@ -9,6 +9,7 @@ mod kernel;
 
 use thiserror::Error;
 
+use self::kernel::Planes;
 use crate::select::{Best, Mask};
 
 /// How many of the best sketches are compared exactly.
@@ -17,8 +18,11 @@ const RESCORED: usize = 400;
 /// Up to this many vectors comparing all of them exactly costs no more than sketches would.
 const SCANNED_EXACTLY: usize = 4_096;
 
-/// Longest vector: with more components a product could leave 32 bits.
+/// Longest vector: `MAX_DIMENSION * QUERY_STEPS * 127` still fits 32 bits.
 pub const MAX_DIMENSION: usize = 4_096;
+
+/// Steps between zero and a query's largest component.
+const QUERY_STEPS: f32 = 4_096.0;
 
 /// Why a vector cannot be stored or searched with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -36,98 +40,80 @@ pub enum VectorError {
     NoDirection,
 }
 
-/// The vector store: any number of vectors for each slot.
+/// The vector store: at most one vector for each slot.
 #[derive(Debug, Default)]
 pub struct Vectors {
     dimension: usize,
+    /// Words of a sketch.
     words: usize,
+    /// The row of each slot, or [`NO_ROW`].
+    rows: Vec<u32>,
+    /// The slot of each row; rows lie close together whatever was removed.
     owners: Vec<u32>,
-    rows: Vec<Vec<u32>>,
     components: Vec<i8>,
+    /// What makes a row's components those of a unit vector.
     scales: Vec<f32>,
     sketches: Vec<u64>,
 }
+
+const NO_ROW: u32 = u32::MAX;
 
 /// A query vector made ready for scans.
 #[derive(Debug)]
 pub struct Probe {
     components: Vec<i16>,
     scale: f32,
-    planes: kernel::Planes,
+    planes: Planes,
 }
 
 impl Vectors {
-    /// Stores the vectors of `slot`, replacing those it had; the first vector ever stored settles
-    /// the dimension.
-    pub fn set(&mut self, slot: u32, vectors: &[&[f32]]) -> Result<(), VectorError> {
-        let dimension = match vectors.first() {
-            Some(first) if self.owners.is_empty() => first.len(),
-            _ => self.dimension,
-        };
-        for vector in vectors {
-            check(vector, dimension)?;
+    /// Stores the vector of `slot`, replacing what it had; the first one of a store settles the
+    /// dimension.
+    pub fn set(&mut self, slot: u32, vector: &[f32]) -> Result<(), VectorError> {
+        if self.is_empty() {
+            self.dimension = vector.len();
+            self.words = self.dimension.div_ceil(64);
         }
+        let largest = check(vector, self.dimension)?;
         self.remove(slot);
-        if vectors.is_empty() {
-            return Ok(());
-        }
-        self.dimension = dimension;
-        self.words = dimension.div_ceil(64);
         if self.rows.len() <= slot as usize {
-            self.rows.resize_with(slot as usize + 1, Vec::new);
+            self.rows.resize(slot as usize + 1, NO_ROW);
         }
-        for vector in vectors {
-            let row = u32::try_from(self.owners.len()).expect("fewer than 2^32 vectors");
-            self.rows[slot as usize].push(row);
-            self.owners.push(slot);
-            let largest = vector.iter().fold(0.0_f32, |m, x| m.max(x.abs()));
-            let step = largest / 127.0;
-            let start = self.components.len();
-            self.components
-                .extend(vector.iter().map(|x| (x / step).round() as i8));
-            let kept = &self.components[start..];
-            let length = kept
-                .iter()
-                .map(|&x| i32::from(x) * i32::from(x))
-                .sum::<i32>();
-            self.scales.push(1.0 / (length as f32).sqrt());
-            self.sketches.extend(kernel::sketch(vector));
-        }
+        self.rows[slot as usize] =
+            u32::try_from(self.owners.len()).expect("fewer vectors than slots");
+        self.owners.push(slot);
+        let start = self.components.len();
+        self.components
+            .extend(vector.iter().map(|x| (x / largest * 127.0).round() as i8));
+        let squares = self.components[start..]
+            .iter()
+            .map(|&x| i32::from(x) * i32::from(x));
+        self.scales.push(1.0 / (squares.sum::<i32>() as f32).sqrt());
+        self.sketches.extend(kernel::sketch(vector));
         Ok(())
     }
 
-    /// Forgets the vectors of `slot`.
+    /// Forgets the vector of `slot`.
     pub fn remove(&mut self, slot: u32) {
-        let Some(rows) = self.rows.get_mut(slot as usize) else {
-            return;
-        };
-        let mut rows = std::mem::take(rows);
-        // From the last one down, so that no row of this slot is moved by removing another.
-        rows.sort_unstable_by(|a, b| b.cmp(a));
-        for row in rows {
-            self.remove_row(row as usize);
-        }
-    }
-
-    /// Moves the last row into the place of `row`.
-    fn remove_row(&mut self, row: usize) {
+        let Some(row) = self.row(slot) else { return };
+        self.rows[slot as usize] = NO_ROW;
+        // The last row moves into the gap.
         let last = self.owners.len() - 1;
         let (d, w) = (self.dimension, self.words);
         if row != last {
-            let moved = self.owners[last] as usize;
-            for r in &mut self.rows[moved] {
-                if *r as usize == last {
-                    *r = row as u32;
-                }
-            }
-            self.components
-                .copy_within(last * d..(last + 1) * d, row * d);
-            self.sketches.copy_within(last * w..(last + 1) * w, row * w);
+            self.rows[self.owners[last] as usize] = row as u32;
+            self.components.copy_within(last * d.., row * d);
+            self.sketches.copy_within(last * w.., row * w);
         }
         self.owners.swap_remove(row);
         self.scales.swap_remove(row);
         self.components.truncate(last * d);
         self.sketches.truncate(last * w);
+    }
+
+    fn row(&self, slot: u32) -> Option<usize> {
+        let row = *self.rows.get(slot as usize)?;
+        (row != NO_ROW).then_some(row as usize)
     }
 
     /// Number of vectors.
@@ -140,54 +126,36 @@ impl Vectors {
         self.owners.is_empty()
     }
 
-    /// Tells whether `slot` has a vector.
-    pub fn contains(&self, slot: u32) -> bool {
-        self.rows
-            .get(slot as usize)
-            .is_some_and(|rows| !rows.is_empty())
-    }
-
     /// Bytes held.
     pub fn memory(&self) -> usize {
         self.components.capacity()
             + self.sketches.capacity() * 8
-            + self.scales.capacity() * 4
-            + self.owners.capacity() * 4
-            + self.rows.capacity() * 24
-            + self.rows.iter().map(|r| r.capacity() * 4).sum::<usize>()
+            + (self.scales.capacity() + self.owners.capacity() + self.rows.capacity()) * 4
     }
 
     /// Makes a query vector ready.
     pub fn probe(&self, vector: &[f32]) -> Result<Probe, VectorError> {
-        let dimension = if self.is_empty() {
+        let expected = if self.is_empty() {
             vector.len()
         } else {
             self.dimension
         };
-        check(vector, dimension)?;
-        let largest = vector.iter().fold(0.0_f32, |m, x| m.max(x.abs()));
-        // 2^12 steps keep the sum of products of 4,096 full components within 32 bits.
+        let largest = check(vector, expected)?;
         let components: Vec<i16> = vector
             .iter()
-            .map(|x| (x / largest * 4096.0).round() as i16)
+            .map(|x| (x / largest * QUERY_STEPS).round() as i16)
             .collect();
-        let length: f64 = components
-            .iter()
-            .map(|&x| f64::from(x) * f64::from(x))
-            .sum();
+        let squares = components.iter().map(|&x| i64::from(x) * i64::from(x));
         Ok(Probe {
-            scale: (1.0 / length.sqrt()) as f32,
-            planes: kernel::Planes::new(vector),
+            scale: 1.0 / (squares.sum::<i64>() as f32).sqrt(),
+            planes: Planes::new(vector),
             components,
         })
     }
 
-    /// Cosine of the probe and the closest vector of `slot`.
+    /// Cosine of the probe and the vector of `slot`.
     pub fn similarity(&self, probe: &Probe, slot: u32) -> Option<f32> {
-        let rows = self.rows.get(slot as usize)?;
-        rows.iter()
-            .map(|&row| self.cosine(probe, row as usize))
-            .max_by(f32::total_cmp)
+        self.row(slot).map(|row| self.cosine(probe, row))
     }
 
     fn cosine(&self, probe: &Probe, row: usize) -> f32 {
@@ -196,69 +164,49 @@ impl Vectors {
         (product as f32 * probe.scale * self.scales[row]).clamp(-1.0, 1.0)
     }
 
-    /// The slots closest to the probe, best first, each once; of masked slots only.
+    /// The slots closest to the probe, best first, only masked ones if there is a mask.
     pub fn nearest(&self, probe: &Probe, mask: Option<&Mask>, limit: usize) -> Vec<(u32, f32)> {
-        if self.is_empty() {
-            return Vec::new();
-        }
-        let exact = match mask {
-            Some(mask) if mask.count() <= SCANNED_EXACTLY => {
-                let mut best = Best::new(limit);
-                for slot in mask.iter() {
-                    if let Some(similarity) = self.similarity(probe, slot) {
-                        best.push(similarity, slot);
-                    }
-                }
-                return best
-                    .into_sorted()
-                    .into_iter()
-                    .map(|(s, slot)| (slot, s))
-                    .collect();
-            }
-            _ => self.len() <= SCANNED_EXACTLY,
-        };
-        let allowed = |slot: u32| mask.is_none_or(|m| m.contains(slot));
-        let mut rows = Best::new(if exact {
-            self.len()
-        } else {
-            RESCORED.max(limit * 2)
-        });
-        if exact {
-            for (row, &slot) in self.owners.iter().enumerate() {
-                if allowed(slot) {
-                    rows.push(self.cosine(probe, row), row as u32);
-                }
-            }
-        } else {
-            let mut estimates = vec![0.0; self.len()];
-            probe.planes.scan(&self.sketches, &mut estimates);
-            for (row, &slot) in self.owners.iter().enumerate() {
-                if allowed(slot) {
-                    rows.push(estimates[row], row as u32);
-                }
-            }
-        }
-        let mut slots: Vec<u32> = rows
-            .into_sorted()
-            .into_iter()
-            .map(|(_, row)| self.owners[row as usize])
-            .collect();
-        slots.sort_unstable();
-        slots.dedup();
         let mut best = Best::new(limit);
-        for slot in slots {
+        let mut offer = |slot| {
             if let Some(similarity) = self.similarity(probe, slot) {
                 best.push(similarity, slot);
+            }
+        };
+        match mask {
+            Some(mask) if mask.count() <= SCANNED_EXACTLY => mask.iter().for_each(&mut offer),
+            None if self.len() <= SCANNED_EXACTLY => {
+                self.owners.iter().copied().for_each(&mut offer)
+            }
+            _ => self
+                .sketched(probe, mask, limit)
+                .into_iter()
+                .for_each(&mut offer),
+        }
+        best.into_sorted()
+            .into_iter()
+            .map(|(similarity, slot)| (slot, similarity))
+            .collect()
+    }
+
+    /// The slots with the best sketches.
+    fn sketched(&self, probe: &Probe, mask: Option<&Mask>, limit: usize) -> Vec<u32> {
+        let mut estimates = vec![0.0; self.len()];
+        probe.planes.scan(&self.sketches, &mut estimates);
+        let mut best = Best::new(RESCORED.max(limit * 2));
+        for (&slot, &estimate) in self.owners.iter().zip(&estimates) {
+            if mask.is_none_or(|mask| mask.contains(slot)) {
+                best.push(estimate, slot);
             }
         }
         best.into_sorted()
             .into_iter()
-            .map(|(s, slot)| (slot, s))
+            .map(|(_, slot)| slot)
             .collect()
     }
 }
 
-fn check(vector: &[f32], expected: usize) -> Result<(), VectorError> {
+/// Checks a vector and returns its largest component.
+fn check(vector: &[f32], expected: usize) -> Result<f32, VectorError> {
     if vector.len() != expected || !(1..=MAX_DIMENSION).contains(&expected) {
         return Err(VectorError::Dimension {
             expected,
@@ -269,7 +217,7 @@ fn check(vector: &[f32], expected: usize) -> Result<(), VectorError> {
     if largest < f32::MIN_POSITIVE || !vector.iter().all(|x| x.is_finite()) {
         return Err(VectorError::NoDirection);
     }
-    Ok(())
+    Ok(largest)
 }
 
 #[cfg(test)]
@@ -301,40 +249,37 @@ mod tests {
     }
 
     #[test]
-    fn similarity_is_the_cosine_of_the_closest_part() {
+    fn similarity_is_the_cosine() {
         let mut vectors = Vectors::default();
-        let (a, b, query) = (scatter(1, 96), scatter(2, 96), scatter(3, 96));
-        vectors.set(7, &[&a, &b]).expect("good vectors");
+        let (stored, query) = (scatter(1, 96), scatter(3, 96));
+        vectors.set(7, &stored).expect("a good vector");
         let probe = vectors.probe(&query).expect("a good vector");
         let found = vectors.similarity(&probe, 7).expect("stored");
-        assert!((found - cosine(&a, &query).max(cosine(&b, &query))).abs() < 2e-3);
+        assert!((found - cosine(&stored, &query)).abs() < 2e-3);
         assert_eq!(vectors.similarity(&probe, 6), None);
     }
 
     #[test]
     fn vectors_without_direction_or_of_another_length_are_refused() {
         let mut vectors = Vectors::default();
+        assert_eq!(vectors.set(0, &[0.0, 0.0]), Err(VectorError::NoDirection));
         assert_eq!(
-            vectors.set(0, &[&[0.0, 0.0]]),
+            vectors.set(0, &[f32::NAN, 1.0]),
             Err(VectorError::NoDirection)
         );
         assert_eq!(
-            vectors.set(0, &[&[f32::NAN, 1.0]]),
-            Err(VectorError::NoDirection)
-        );
-        assert_eq!(
-            vectors.set(0, &[&[]]),
+            vectors.set(0, &[]),
             Err(VectorError::Dimension {
                 expected: 0,
                 found: 0
             })
         );
-        vectors.set(0, &[&[1.0, 2.0]]).expect("a good vector");
+        vectors.set(0, &[1.0, 2.0]).expect("a good vector");
         let refused = Err(VectorError::Dimension {
             expected: 2,
             found: 1,
         });
-        assert_eq!(vectors.set(1, &[&[1.0]]), refused);
+        assert_eq!(vectors.set(1, &[1.0]), refused);
         assert_eq!(vectors.probe(&[1.0]).map(|_| ()), refused);
     }
 
@@ -344,7 +289,7 @@ mod tests {
         let count = SCANNED_EXACTLY as u32 * 2;
         for slot in 0..count {
             vectors
-                .set(slot, &[&scatter(u64::from(slot), 128)])
+                .set(slot, &scatter(u64::from(slot), 128))
                 .expect("a good vector");
         }
         let mut found = 0;
@@ -374,7 +319,7 @@ mod tests {
         let mut vectors = Vectors::default();
         for slot in 0..50 {
             vectors
-                .set(slot, &[&scatter(u64::from(slot), 64)])
+                .set(slot, &scatter(u64::from(slot), 64))
                 .expect("a good vector");
         }
         let mask: Mask = [3, 9, 60].into_iter().collect();
@@ -391,21 +336,22 @@ mod tests {
     proptest! {
         #[test]
         fn any_history_of_changes_ends_like_a_fresh_store(
-            steps in prop::collection::vec((0_u32..12, 0_usize..3, any::<u64>()), 1..60),
+            steps in prop::collection::vec((0_u32..12, any::<bool>(), any::<u64>()), 1..60),
         ) {
             let mut changed = Vectors::default();
             let mut last = std::collections::BTreeMap::new();
-            for (slot, parts, seed) in steps {
-                let parts: Vec<Vec<f32>> =
-                    (0..parts as u64).map(|p| scatter(seed.wrapping_add(p), 70)).collect();
-                let views: Vec<&[f32]> = parts.iter().map(Vec::as_slice).collect();
-                changed.set(slot, &views).expect("good vectors");
-                last.insert(slot, parts);
+            for (slot, keep, seed) in steps {
+                if keep {
+                    changed.set(slot, &scatter(seed, 70)).expect("a good vector");
+                    last.insert(slot, seed);
+                } else {
+                    changed.remove(slot);
+                    last.remove(&slot);
+                }
             }
             let mut fresh = Vectors::default();
-            for (&slot, parts) in &last {
-                let views: Vec<&[f32]> = parts.iter().map(Vec::as_slice).collect();
-                fresh.set(slot, &views).expect("good vectors");
+            for (&slot, &seed) in &last {
+                fresh.set(slot, &scatter(seed, 70)).expect("a good vector");
             }
             prop_assert_eq!(changed.len(), fresh.len());
             let query = scatter(1, 70);

@@ -64,7 +64,7 @@ fn vectors_equal_the_reference() {
         let vector = model.encode(&case.text).expect("every text can be encoded");
         let likeness = cosine(&vector, &case.vector);
         assert!(
-            likeness >= 0.999_999,
+            likeness >= 0.999_99,
             "cosine {likeness} for {:?}",
             case.text
         );
@@ -80,13 +80,11 @@ fn vectors_equal_the_reference() {
 #[test]
 fn token_ids_equal_the_reference() {
     let model = model();
-    for case in golden() {
-        assert_eq!(
-            model.tokens(&case.text),
-            case.tokens,
-            "tokens of {:?}",
-            case.text
-        );
+    let odd: Vec<Tokens> =
+        serde_json::from_str(include_str!("golden/wordpiece.json")).expect("valid golden file");
+    let cases = golden().into_iter().map(|case| (case.text, case.tokens));
+    for (text, tokens) in cases.chain(odd.into_iter().map(|case| (case.text, case.tokens))) {
+        assert_eq!(model.tokens(&text), tokens, "tokens of {text:?}");
     }
 }
 

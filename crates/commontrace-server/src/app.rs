@@ -66,6 +66,8 @@ impl Deref for App {
 /// What the operator decides about the HTTP side.
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
+    /// Name of the service in its description.
+    pub app_name: String,
     /// Header that carries the API key.
     pub api_key_header: String,
     /// Whether any account may publish, or only one with an e-mail address that was let in.
@@ -93,6 +95,7 @@ pub struct ServerSettings {
 impl Default for ServerSettings {
     fn default() -> Self {
         Self {
+            app_name: "CommonTrace".into(),
             api_key_header: "X-API-Key".into(),
             open_publishing: true,
             body_limit_bytes: 1024 * 1024,

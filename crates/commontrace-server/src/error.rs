@@ -1,7 +1,9 @@
-//! The one error that handlers and extractors return, and the one table of what it looks like.
+//! The one error that handlers and extractors return.
 //!
 //! An answer names what was wrong with the request and never what went on inside: causes are for
 //! the log, which the access log writes once, with the request's id.
+
+mod problem;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -17,164 +19,10 @@ use serde::Serialize;
 
 use crate::middleware::request_id;
 use crate::openapi::problem_response;
+pub use problem::{Problem, Row};
 
 /// The result of a handler.
 pub type ApiResult<T> = Result<T, ApiError>;
-
-/// The kinds of refusal and failure a client can meet. [`Problem::row`] is the table of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Problem {
-    /// No key was sent.
-    NotAuthenticated,
-    /// The key belongs to no account, or no longer does.
-    InvalidKey,
-    /// The account may not do this.
-    Forbidden,
-    /// There is nothing under that address or id.
-    NotFound,
-    /// The address exists, not for this method.
-    MethodNotAllowed,
-    /// The request's body did not arrive in time.
-    SlowRequest,
-    /// It clashes with what is already there.
-    Conflict,
-    /// The body is larger than accepted.
-    TooLarge,
-    /// Something in the request is not as it must be.
-    Invalid,
-    /// Too many requests in too short a time.
-    RateLimited,
-    /// A bug or damage on the server's side.
-    Internal,
-    /// The store or its disk cannot serve right now.
-    Unavailable,
-    /// The answer took longer than the server allows itself.
-    Timeout,
-}
-
-/// What a problem looks like from outside.
-#[derive(Debug, Clone, Copy)]
-pub struct Row {
-    /// The status of the answer.
-    pub status: StatusCode,
-    /// The last part of the problem's `type`, which is its anchor on the page of errors.
-    pub slug: &'static str,
-    /// The same few words every time, for a person.
-    pub title: &'static str,
-    /// What a client should do about it.
-    pub advice: &'static str,
-}
-
-impl Problem {
-    /// All problems, in the order of their status.
-    pub const ALL: [Self; 13] = [
-        Self::NotAuthenticated,
-        Self::InvalidKey,
-        Self::Forbidden,
-        Self::NotFound,
-        Self::MethodNotAllowed,
-        Self::SlowRequest,
-        Self::Conflict,
-        Self::TooLarge,
-        Self::Invalid,
-        Self::RateLimited,
-        Self::Internal,
-        Self::Unavailable,
-        Self::Timeout,
-    ];
-
-    /// Returns this problem's row of the table.
-    pub fn row(self) -> Row {
-        let (status, slug, title, advice) = match self {
-            Self::NotAuthenticated => (
-                StatusCode::UNAUTHORIZED,
-                "not-authenticated",
-                "Not authenticated",
-                "Send your API key in the header that `detail` names; POST /api/v1/keys gives you one.",
-            ),
-            Self::InvalidKey => (
-                StatusCode::UNAUTHORIZED,
-                "invalid-key",
-                "Invalid API key",
-                "Check the key for missing characters. A revoked or rotated key does not come back.",
-            ),
-            Self::Forbidden => (
-                StatusCode::FORBIDDEN,
-                "forbidden",
-                "Forbidden",
-                "The key is fine and the account may not do this; `detail` says what it lacks.",
-            ),
-            Self::NotFound => (
-                StatusCode::NOT_FOUND,
-                "not-found",
-                "Not found",
-                "Check the path and the id. What was deleted does not come back.",
-            ),
-            Self::MethodNotAllowed => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method-not-allowed",
-                "Method not allowed",
-                "The `Allow` header lists the methods of this path.",
-            ),
-            Self::SlowRequest => (
-                StatusCode::REQUEST_TIMEOUT,
-                "slow-request",
-                "Request took too long to arrive",
-                "Send the body without pauses, or send less.",
-            ),
-            Self::Conflict => (
-                StatusCode::CONFLICT,
-                "conflict",
-                "Conflict",
-                "`detail` names what is already there. Sending the same again changes nothing.",
-            ),
-            Self::TooLarge => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too-large",
-                "Body too large",
-                "Send less; `detail` names the limit.",
-            ),
-            Self::Invalid => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "invalid",
-                "Invalid request",
-                "`field` names the part of the request and `detail` what it must be.",
-            ),
-            Self::RateLimited => (
-                StatusCode::TOO_MANY_REQUESTS,
-                "rate-limited",
-                "Too many requests",
-                "Wait the number of seconds in `Retry-After`. The `RateLimit` header of every answer \
-                 says how many requests are left.",
-            ),
-            Self::Internal => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "Internal error",
-                "This is a bug. Report it with the `request_id`, under which the log has the cause.",
-            ),
-            Self::Unavailable => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "unavailable",
-                "Temporarily unavailable",
-                "Nothing was written. Send the same again after `Retry-After` seconds.",
-            ),
-            Self::Timeout => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "timeout",
-                "Answer took too long",
-                "Whether a write was done is not known: repeat it with the same `Idempotency-Key`, or \
-                 look before you repeat it.",
-            ),
-        };
-        Row {
-            status,
-            slug,
-            title,
-            advice,
-        }
-    }
-}
 
 /// What was wrong with one part of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -559,12 +407,5 @@ mod tests {
         let response = ApiError::invalid_key().into_response();
         assert_eq!(response.status(), 401);
         assert_eq!(response.headers()[header::WWW_AUTHENTICATE], "APIKey");
-    }
-
-    #[test]
-    fn every_problem_has_its_own_address() {
-        let slugs: std::collections::HashSet<_> =
-            Problem::ALL.iter().map(|p| p.row().slug).collect();
-        assert_eq!(slugs.len(), Problem::ALL.len());
     }
 }

@@ -22,7 +22,6 @@ pub mod routes;
 pub mod search;
 pub mod seeds;
 pub mod serve;
-pub mod stub;
 #[cfg(test)]
 mod testing;
 pub mod usage;
@@ -33,7 +32,7 @@ pub use error::{ApiError, ApiResult};
 
 /// Builds the whole service: the routes, their description, and the layers around them.
 pub fn router(app: &App) -> axum::Router {
-    let (routes, description) = openapi::describe(routes::router(), &app.settings.api_key_header);
+    let (routes, description) = openapi::describe(routes::router(), &app.settings);
     let routes = routes
         .merge(openapi::pages(&description))
         .with_state(app.clone());

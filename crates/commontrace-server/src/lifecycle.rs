@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Lifecycle {
     ready: Arc<AtomicBool>,
     stop: CancellationToken,
+    hurry: CancellationToken,
 }
 
 impl Lifecycle {
@@ -31,6 +32,17 @@ impl Lifecycle {
     /// Returns whether the server was told to stop.
     pub fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
+    }
+
+    /// Tells the server to stop without finishing anything.
+    pub fn hurry(&self) {
+        self.stop.cancel();
+        self.hurry.cancel();
+    }
+
+    /// Waits until the server is told to stop without finishing anything.
+    pub async fn hurried(&self) {
+        self.hurry.cancelled().await;
     }
 
     /// Waits until the server is told to stop.

@@ -38,7 +38,12 @@ pub fn init(format: Format, filter: &str, colour: bool) -> Result<(), LoggingErr
         .with_writer(std::io::stderr);
     match format {
         Format::Pretty => builder.with_ansi(colour).finish().try_init(),
-        Format::Json => builder.json().flatten_event(true).with_span_list(false).finish().try_init(),
+        Format::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .finish()
+            .try_init(),
     }
     .map_err(|_| LoggingError::Twice)?;
     log_panics();

@@ -14,6 +14,7 @@ use axum::Router;
 use schemars::JsonSchema;
 use serde_json::Value;
 
+use crate::app::ServerSettings;
 use crate::error::ProblemBody;
 pub use pages::routes as pages;
 
@@ -22,19 +23,19 @@ pub const SECURITY_SCHEME: &str = "APIKey";
 const PATH_SCHEMAS: &str = "x-path-schemas";
 
 /// Separates the routes from their description and completes it.
-pub fn describe<S>(routes: ApiRouter<S>, api_key_header: &str) -> (Router<S>, Value)
+pub fn describe<S>(routes: ApiRouter<S>, settings: &ServerSettings) -> (Router<S>, Value)
 where
     S: Clone + Send + Sync + 'static,
 {
     let mut api = OpenApi::default();
     let key = SecurityScheme::ApiKey {
         location: ApiKeyLocation::Header,
-        name: api_key_header.into(),
+        name: settings.api_key_header.clone(),
         description: Some("A key from POST /api/v1/keys.".into()),
         extensions: Default::default(),
     };
     let router = routes.finish_api_with(&mut api, |api| {
-        api.title("CommonTrace")
+        api.title(&settings.app_name)
             .version(env!("CARGO_PKG_VERSION"))
             .summary("A shared memory of solved problems for coding agents")
             .security_scheme(SECURITY_SCHEME, key)
@@ -150,7 +151,11 @@ mod tests {
                 "/traces/{id}/amendments/{amendment}",
                 post_with(accept, |op| op),
             );
-        describe(routes, "X-Key").1
+        let settings = ServerSettings {
+            api_key_header: "X-Key".into(),
+            ..ServerSettings::default()
+        };
+        describe(routes, &settings).1
     }
 
     /// Status and description of every answer.

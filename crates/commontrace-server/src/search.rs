@@ -2,12 +2,12 @@
 //! store, kept up with it, and asked with vectors of the configured model.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::stub::{Answer, Document, Query, SearchIndex};
+use commontrace_search::document::{Answer, Document, Query};
+use commontrace_search::index::SearchIndex;
 use chrono::{DateTime, TimeDelta, Utc};
-use commontrace_core::fingerprint::Fingerprint;
 use commontrace_core::{JobId, TraceId};
 use commontrace_search::embed::{Embedder, QueryCache};
 use commontrace_store::{EmbeddingModel, IndexRow, Store};
@@ -37,9 +37,16 @@ pub struct Search {
     embedder: Option<Embedder>,
     model: Option<EmbeddingModel>,
     cache: QueryCache,
-    /// When each trace in the index last changed, so that an older reading never replaces a newer.
-    known: Mutex<HashMap<TraceId, DateTime<Utc>>>,
+    /// What the index was told of each trace last, so that an older reading never replaces a newer.
+    known: Mutex<HashMap<TraceId, Known>>,
     wake: Notify,
+}
+
+/// A state of a trace.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    changed_at: DateTime<Utc>,
+    revision: i64,
 }
 
 impl Search {
@@ -54,7 +61,7 @@ impl Search {
             }
         });
         Self {
-            index: SearchIndex::default(),
+            index: SearchIndex::new(),
             embedder,
             model,
             cache: QueryCache::new(QUERY_CACHE_BYTES),
@@ -167,46 +174,57 @@ impl Search {
     }
 
     fn knows(&self, id: TraceId, changed_at: DateTime<Utc>) -> bool {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&id).is_some_and(|&known| known >= changed_at)
+        self.known().get(&id).is_some_and(|known| known.changed_at >= changed_at)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<TraceId, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn apply(&self, row: IndexRow) {
         // Held while the index changes, so that of two readings the newer one is applied last.
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let newer = known
-            .get(&row.id)
-            .is_some_and(|&known| known > row.changed_at);
-        if newer {
+        let mut known = self.known();
+        let before = known.get(&row.id).copied();
+        if before.is_some_and(|before| before.changed_at > row.changed_at) {
             return;
         }
-        known.insert(row.id, row.changed_at);
+        known.insert(row.id, Known { changed_at: row.changed_at, revision: row.revision });
+        let id = row.id;
         if row.hidden {
-            self.index.remove(row.id.0);
+            self.index.remove(id);
             return;
         }
-        let id = row.id.0;
-        let vector = row.vector;
-        self.index.upsert(Document {
-            id,
-            title: row.title,
-            context: row.context_text,
-            solution: row.solution_text,
-            tags: row.tags,
-            fingerprint: row.context,
-            trust: row.trust_score,
-            valid_until: row.valid_until.map(|end| end.timestamp_micros()),
-            created_at: row.created_at.timestamp_micros(),
-        });
-        if let Some(vector) = vector {
-            self.index.set_vector(id, &vector);
+        let valid_until = row.valid_until.map(|end| end.timestamp_micros());
+        let same_text = before.is_some_and(|before| before.revision == row.revision);
+        if same_text && self.index.contains(id) {
+            self.index.update_trust(id, row.trust_score);
+            self.index.update_validity(id, valid_until);
+        } else {
+            self.index.upsert(&Document {
+                id,
+                title: row.title,
+                context: row.context_text,
+                solution: row.solution_text,
+                tags: row.tags,
+                fingerprint: row.context,
+                trust: row.trust_score,
+                valid_until,
+                created_at: row.created_at.timestamp_micros(),
+                stale: false,
+                contributor: row.contributor_id,
+            });
+        }
+        if let Some(vector) = row.vector
+            && let Err(err) = self.index.set_vector(id, &vector)
+        {
+            tracing::error!(trace.id = %id, "trace `{id}` is found by its words only: {err}");
         }
     }
 
     fn forget(&self, id: TraceId) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         known.remove(&id);
-        self.index.remove(id.0);
+        self.index.remove(id);
     }
 
     fn report_backlog(&self) {
@@ -243,24 +261,7 @@ impl Search {
     }
 
     /// Answers a search. Writes nothing that any later search reads.
-    pub fn search(
-        &self,
-        text: Option<&str>,
-        vector: Option<&[f32]>,
-        tags: &[String],
-        context: &Fingerprint,
-        include_expired: bool,
-        limit: usize,
-        now: DateTime<Utc>,
-    ) -> Answer {
-        self.index.search(&Query {
-            text,
-            vector,
-            tags,
-            context,
-            include_expired,
-            now: now.timestamp_micros(),
-            limit,
-        })
+    pub fn search(&self, query: &Query<'_>) -> Answer {
+        self.index.search(query)
     }
 }

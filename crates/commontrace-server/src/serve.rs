@@ -93,20 +93,26 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
         })
 }
 
-/// Tells the server to stop at the first SIGTERM or SIGINT.
+/// Tells the server to stop at the first SIGTERM or SIGINT, and to hurry at the second.
 pub fn stop_on_signals(lifecycle: Lifecycle) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::spawn(async move {
-        let name = tokio::select! {
+    let mut next = async move || {
+        tokio::select! {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
-        };
+        }
+    };
+    tokio::spawn(async move {
+        let name = next().await;
         info!(
             signal = name,
             "received {name}, finishing what was accepted"
         );
         lifecycle.stop();
+        let name = next().await;
+        warn!(signal = name, "received {name} again, stopping now");
+        lifecycle.hurry();
     });
     Ok(())
 }
@@ -128,45 +134,37 @@ pub async fn serve(
     patience: Patience,
 ) -> Ended {
     let connections = GracefulShutdown::new();
-    accept(&listener, &router, lifecycle, patience, &connections).await;
+    let room = Arc::new(Semaphore::new(patience.connections));
+    tokio::select! {
+        never = accept(&listener, &router, patience, &room, &connections) => match never {},
+        () = lifecycle.stopped() => {}
+    }
     // From here on the system refuses connections, and a load balancer goes elsewhere.
     drop(listener);
-    let open = connections.count();
-    debug!(open, "waiting for {open} connections to finish");
-    match tokio::time::timeout(patience.grace, connections.shutdown()).await {
-        Ok(()) => Ended::Clean,
-        Err(_) => {
-            warn!(
-                "some connections did not finish within {:?} and are cut off",
-                patience.grace
-            );
-            Ended::CutOff(open)
-        }
+    tokio::select! {
+        () = connections.shutdown() => return Ended::Clean,
+        () = tokio::time::sleep(patience.grace) => {}
+        () = lifecycle.hurried() => {}
     }
+    let open = patience.connections - room.available_permits();
+    warn!(
+        open,
+        "{open} connections did not finish in time and are cut off"
+    );
+    Ended::CutOff(open)
 }
 
 async fn accept(
     listener: &TcpListener,
     router: &Router,
-    lifecycle: &Lifecycle,
     patience: Patience,
+    room: &Arc<Semaphore>,
     connections: &GracefulShutdown,
-) {
-    let room = Arc::new(Semaphore::new(patience.connections));
+) -> Infallible {
     loop {
-        let next = async {
-            let permit = room
-                .clone()
-                .acquire_owned()
-                .await
-                .expect("the semaphore is never closed");
-            (listener.accept().await, permit)
-        };
-        let (accepted, permit) = tokio::select! {
-            next = next => next,
-            () = lifecycle.stopped() => return,
-        };
-        match accepted {
+        let permit = Arc::clone(room).acquire_owned().await;
+        let permit = permit.expect("the semaphore is never closed");
+        match listener.accept().await {
             Ok((stream, peer)) => {
                 let service = with_peer(router.clone(), peer);
                 let connection = http(patience).serve_connection(socket(stream), service);
@@ -325,6 +323,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn in_a_hurry_nothing_is_waited_for() {
+        let (entered, mut has_entered) = mpsc::channel(1);
+        let hang = async move || {
+            entered.send(()).await.unwrap();
+            std::future::pending::<()>().await;
+        };
+        let running = start(Router::new().route("/", get(hang)), Patience::default()).await;
+        let _busy = running.connect("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        has_entered.recv().await.unwrap();
+        running.lifecycle.hurry();
+        assert_eq!(running.server.await.unwrap(), Ended::CutOff(1));
+    }
+
+    #[tokio::test]
     async fn a_client_that_does_not_finish_its_headers_is_let_go() {
         let patience = Patience {
             headers: Duration::ZERO,
@@ -353,6 +365,16 @@ mod tests {
         let mut stream = running.connect(&head).await;
         stream.write_all(&vec![b'x'; length]).await.unwrap();
         assert!(rest(stream).await.starts_with("HTTP/1.1 404"));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_asks_first_is_not_told_to_send_too_much() {
+        let take = async |_: crate::extract::Json<serde_json::Value>| "taken";
+        let running = start(Router::new().route("/", post(take)), Patience::default()).await;
+        let head = "POST / HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
+            content-length: 9000000\r\nexpect: 100-continue\r\n\r\n";
+        let answer = rest(running.connect(head).await).await;
+        assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     }
 
     #[tokio::test]

@@ -185,7 +185,7 @@ pub(crate) async fn insert_user(
         "INSERT INTO users (id, email, display_name, can_contribute, is_moderator, is_seed,
                             up_votes, down_votes, created_at)
          VALUES ($1, $2, $3, $4, $5, $6, 0, 0, $7)
-         ON CONFLICT (email) DO NOTHING",
+         ON CONFLICT DO NOTHING",
     )
     .bind(new.id)
     .bind(&new.email)

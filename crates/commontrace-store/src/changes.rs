@@ -237,3 +237,15 @@ impl Row {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::assert_indexed;
+
+    #[tokio::test]
+    async fn the_feed_comes_out_of_indexes() {
+        assert_indexed(page!("traces", "changed_at")).await;
+        assert_indexed(page!("deleted_traces", "deleted_at")).await;
+        assert_indexed(select_index_row!("WHERE t.id > $4 ORDER BY t.id LIMIT $5")).await;
+    }
+}

@@ -228,3 +228,14 @@ async fn fail(tx: &mut Tx<'_>, lease: Uuid, job: &FailedJob, now: DateTime<Utc>)
     })?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::assert_indexed;
+
+    #[tokio::test]
+    async fn jobs_are_claimed_from_an_index() {
+        assert_indexed(SQLITE).await;
+    }
+}

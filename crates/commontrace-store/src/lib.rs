@@ -15,6 +15,8 @@ mod jobs;
 mod meta;
 mod migrate;
 mod moderation;
+#[cfg(test)]
+mod plan;
 mod pool;
 mod reputation;
 mod stats;

@@ -12,6 +12,10 @@ use crate::traces::{delete, read, read::select_trace};
 use crate::tx::{Tx, on_tx};
 use crate::{Result, Store, Trace};
 
+const FLAGGED: &str = select_trace!(
+    "WHERE t.flagged_at IS NOT NULL ORDER BY t.flagged_at DESC, t.id DESC LIMIT $1 OFFSET $2"
+);
+
 /// A flag to raise.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the columns are described in the schema")]
@@ -69,13 +73,11 @@ impl Store {
     /// Lists traces with unresolved flags or hidden ones, the last flagged first.
     pub async fn flagged_traces(&self, limit: i64, offset: i64) -> Result<Vec<Flagged>> {
         let traces: Vec<Trace> = on_pool!(self, |db| {
-            sqlx::query_as(select_trace!(
-            "WHERE t.flagged_at IS NOT NULL ORDER BY t.flagged_at DESC, t.id DESC LIMIT $1 OFFSET $2"
-        ))
-        .bind(limit)
-        .bind(offset)
-        .fetch_all(db)
-        .await
+            sqlx::query_as(FLAGGED)
+                .bind(limit)
+                .bind(offset)
+                .fetch_all(db)
+                .await
         })?;
         let mut flags = self.unresolved_flags(&traces).await?;
         Ok(traces
@@ -292,4 +294,15 @@ async fn log(
     .await
     .map(drop))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FLAGGED;
+    use crate::plan::assert_indexed;
+
+    #[tokio::test]
+    async fn the_queue_comes_out_of_an_index_in_its_order() {
+        assert_indexed(FLAGGED).await;
+    }
 }

@@ -1,6 +1,7 @@
 //! What others' votes say about a contributor, overall and per tag.
 
 use commontrace_core::UserId;
+use sqlx::QueryBuilder;
 
 use crate::pool::on_pool;
 use crate::tx::{Tx, on_tx};
@@ -77,23 +78,27 @@ pub(crate) async fn add(
     .execute(db)
     .await
     .map(drop))?;
+    if tags.is_empty() {
+        return Ok(());
+    }
     // In one order, so that votes on two traces of one author never wait for each other crosswise.
-    let mut tags: Vec<_> = tags.iter().collect();
+    let mut tags: Vec<&String> = tags.iter().collect();
     tags.sort();
-    for tag in tags {
-        on_tx!(tx, |db| sqlx::query(
-            "INSERT INTO reputations (user_id, tag, up_votes, down_votes) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (user_id, tag) DO UPDATE SET
+    on_tx!(tx, |db| {
+        let mut query =
+            QueryBuilder::new("INSERT INTO reputations (user_id, tag, up_votes, down_votes) ");
+        query.push_values(&tags, |mut row, tag| {
+            row.push_bind(user)
+                .push_bind(tag.as_str())
+                .push_bind(up)
+                .push_bind(down);
+        });
+        query.push(
+            " ON CONFLICT (user_id, tag) DO UPDATE SET
                  up_votes = reputations.up_votes + excluded.up_votes,
                  down_votes = reputations.down_votes + excluded.down_votes",
-        )
-        .bind(user)
-        .bind(tag)
-        .bind(up)
-        .bind(down)
-        .execute(db)
-        .await
-        .map(drop))?;
-    }
+        );
+        query.build().execute(db).await.map(drop)
+    })?;
     Ok(())
 }

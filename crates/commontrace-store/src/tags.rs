@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use commontrace_core::TraceId;
+use sqlx::QueryBuilder;
 
 use crate::pool::on_pool;
 use crate::tx::{Tx, on_tx};
@@ -50,6 +51,8 @@ impl Store {
 }
 
 /// Makes `tags` the tags of a trace that had `old` ones, and keeps the counts right.
+///
+/// Whoever counts a common tag makes others wait until the transaction ends, so this comes last.
 pub(crate) async fn replace(
     tx: &mut Tx<'_>,
     trace: TraceId,
@@ -57,46 +60,57 @@ pub(crate) async fn replace(
     old: &[String],
     tags: &[String],
 ) -> Result<()> {
-    // In one order everywhere, so that two writers never wait for each other's tag rows.
-    let mut changes: Vec<(&String, i64)> = tags
-        .iter()
-        .filter(|t| !old.contains(t))
-        .map(|t| (t, 1))
-        .collect();
-    changes.extend(old.iter().filter(|t| !tags.contains(t)).map(|t| (t, -1)));
-    changes.sort();
-    for (tag, change) in changes {
+    let added: Vec<&String> = tags.iter().filter(|tag| !old.contains(tag)).collect();
+    let removed: Vec<&String> = old.iter().filter(|tag| !tags.contains(tag)).collect();
+    if !added.is_empty() {
         on_tx!(tx, |db| {
-            sqlx::query(
-            "INSERT INTO tags (name, trace_count) VALUES ($1, $2)
-             ON CONFLICT (name) DO UPDATE SET trace_count = tags.trace_count + excluded.trace_count",
-        )
-        .bind(tag)
-        .bind(change)
-        .execute(db)
-        .await
-        .map(drop)
+            let mut query =
+                QueryBuilder::new("INSERT INTO trace_tags (trace_id, tag, created_at) ");
+            query.push_values(&added, |mut row, tag| {
+                row.push_bind(trace)
+                    .push_bind(tag.as_str())
+                    .push_bind(created_at);
+            });
+            query.build().execute(db).await.map(drop)
         })?;
-        if change > 0 {
-            on_tx!(tx, |db| sqlx::query(
-                "INSERT INTO trace_tags (trace_id, tag, created_at) VALUES ($1, $2, $3)"
-            )
-            .bind(trace)
-            .bind(tag)
-            .bind(created_at)
-            .execute(db)
-            .await
-            .map(drop))?;
-        } else {
-            on_tx!(tx, |db| sqlx::query(
-                "DELETE FROM trace_tags WHERE trace_id = $1 AND tag = $2"
-            )
-            .bind(trace)
-            .bind(tag)
-            .execute(db)
-            .await
-            .map(drop))?;
-        }
     }
+    if !removed.is_empty() {
+        on_tx!(tx, |db| {
+            let mut query = QueryBuilder::new("DELETE FROM trace_tags WHERE trace_id = ");
+            query.push_bind(trace).push(" AND tag IN (");
+            let mut list = query.separated(", ");
+            for tag in &removed {
+                list.push_bind(tag.as_str());
+            }
+            query.push(")");
+            query.build().execute(db).await.map(drop)
+        })?;
+    }
+    let mut changes: Vec<(&String, i64)> = added.into_iter().map(|tag| (tag, 1)).collect();
+    changes.extend(removed.into_iter().map(|tag| (tag, -1)));
+    count(tx, changes).await
+}
+
+/// Counts the tags of a trace no longer that has just been deleted.
+pub(crate) async fn uncount(tx: &mut Tx<'_>, tags: &[String]) -> Result<()> {
+    count(tx, tags.iter().map(|tag| (tag, -1)).collect()).await
+}
+
+async fn count(tx: &mut Tx<'_>, mut changes: Vec<(&String, i64)>) -> Result<()> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    // In one order everywhere, so that two writers never wait for each other's tags crosswise.
+    changes.sort();
+    on_tx!(tx, |db| {
+        let mut query = QueryBuilder::new("INSERT INTO tags (name, trace_count) ");
+        query.push_values(&changes, |mut row, &(tag, change)| {
+            row.push_bind(tag.as_str()).push_bind(change);
+        });
+        query.push(
+            " ON CONFLICT (name) DO UPDATE SET trace_count = tags.trace_count + excluded.trace_count",
+        );
+        query.build().execute(db).await.map(drop)
+    })?;
     Ok(())
 }

@@ -25,8 +25,9 @@ const GROUP: usize = 128;
 /// Tells a write's caller how its group's commit went.
 type Reply = Box<dyn FnOnce(Result<()>) + Send>;
 
-/// A queued write: runs inside a savepoint, says whether to keep it, and how to answer.
-type Queued = Box<dyn for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, (bool, Reply)> + Send>;
+/// A queued write: runs inside a savepoint, says why to undo it if it failed, and how to answer.
+type Queued =
+    Box<dyn for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, (Option<String>, Reply)> + Send>;
 
 /// Where writes go.
 #[derive(Debug, Clone)]
@@ -111,12 +112,12 @@ impl SqliteWriter {
                     .catch_unwind()
                     .await
                     .unwrap_or_else(|_| Err(Error::Unavailable("a write panicked".to_owned())));
-                let keep = result.is_ok();
+                let failure = result.as_ref().err().map(reason);
                 let reply: Reply = Box::new(move |committed| {
                     // Nobody listens any more when the caller went away.
                     let _ = answer.send(committed.and(result));
                 });
-                (keep, reply)
+                (failure, reply)
             })
         });
         let closed = || Error::Unavailable("the store is shutting down".to_owned());
@@ -147,11 +148,19 @@ async fn write_groups(
                 outcome
                     .as_ref()
                     .map(drop)
-                    .map_err(|err| Error::Unavailable(err.to_string())),
+                    .map_err(|err| Error::Unavailable(reason(err))),
             );
         }
     }
     connection
+}
+
+/// Says why something failed, without what every such error begins with.
+fn reason(err: &Error) -> String {
+    match err {
+        Error::Unavailable(reason) => reason.clone(),
+        err => err.to_string(),
+    }
 }
 
 /// Runs a group in one transaction. A write that was not begun when this fails is dropped, which
@@ -160,17 +169,143 @@ async fn write_group(
     connection: &mut SqliteConnection,
     group: impl Iterator<Item = Queued>,
     replies: &mut Vec<Reply>,
-) -> Result<(), sqlx::Error> {
+) -> Result<()> {
     // Immediate: a transaction that begins by reading cannot wait for the lock later.
-    connection.execute("BEGIN IMMEDIATE").await?;
+    connection
+        .execute("BEGIN IMMEDIATE; SAVEPOINT write")
+        .await?;
     for queued in group {
-        connection.execute("SAVEPOINT write").await?;
-        let (keep, reply) = queued(&mut Tx::Sqlite(connection)).await;
+        let (failure, reply) = queued(&mut Tx::Sqlite(connection)).await;
         replies.push(reply);
-        if !keep {
-            connection.execute("ROLLBACK TO write").await?;
+        let Some(reason) = failure else {
+            connection.execute("RELEASE write; SAVEPOINT write").await?;
+            continue;
+        };
+        if connection.execute("ROLLBACK TO write").await.is_err() {
+            // A full disk or the like makes SQLite undo the whole transaction by itself.
+            return Err(Error::Unavailable(reason));
         }
-        connection.execute("RELEASE write").await?;
     }
-    connection.execute("COMMIT").await.map(drop)
+    connection.execute("COMMIT").await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sqlx::Executor;
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::Location;
+
+    async fn store(dir: &tempfile::TempDir) -> Store {
+        let location = Location::File(dir.path().join("commontrace.db"));
+        Store::open(&location).await.expect("an empty directory")
+    }
+
+    /// Runs plain SQL as a write.
+    async fn run(store: &Store, sql: &'static str) -> Result<()> {
+        store
+            .write(move |tx| async move { execute(tx, sql).await }.boxed())
+            .await
+    }
+
+    async fn execute(tx: &mut Tx<'_>, sql: &'static str) -> Result<()> {
+        match tx {
+            Tx::Sqlite(db) => Ok(db.execute(sql).await.map(drop)?),
+            Tx::Postgres(_) => unreachable!("these tests are about SQLite's writer"),
+        }
+    }
+
+    async fn names(store: &Store) -> Vec<String> {
+        let crate::pool::Pool::Sqlite(db) = &store.pool else {
+            unreachable!("it is SQLite")
+        };
+        let names = sqlx::query_scalar("SELECT name FROM meta ORDER BY name")
+            .fetch_all(db)
+            .await;
+        names.expect("the table is there")
+    }
+
+    #[tokio::test]
+    async fn a_write_goes_on_when_its_caller_goes_away() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = store(&dir).await;
+        let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let caller = tokio::spawn({
+            let (store, begun, go) = (store.clone(), begun.clone(), go.clone());
+            async move {
+                store
+                    .write(move |tx| {
+                        async move {
+                            begun.notify_one();
+                            go.notified().await;
+                            execute(tx, "INSERT INTO meta VALUES ('kept', '')").await
+                        }
+                        .boxed()
+                    })
+                    .await
+            }
+        });
+        begun.notified().await;
+        caller.abort();
+        go.notify_one();
+        store.close().await;
+        let store = super::tests::store(&dir).await;
+        assert_eq!(names(&store).await, ["kept"]);
+    }
+
+    #[tokio::test]
+    async fn a_write_that_panics_fails_alone() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = store(&dir).await;
+        let (before, panicked, behind) = tokio::join!(
+            run(&store, "INSERT INTO meta VALUES ('before', '')"),
+            store.write(|tx| {
+                async move {
+                    execute(tx, "INSERT INTO meta VALUES ('lost', '')").await?;
+                    if true {
+                        panic!("on purpose");
+                    }
+                    Ok(())
+                }
+                .boxed()
+            }),
+            run(&store, "INSERT INTO meta VALUES ('behind', '')"),
+        );
+        assert!(before.is_ok() && behind.is_ok());
+        assert!(panicked.is_err_and(|err| err.is_unavailable()));
+        assert_eq!(names(&store).await, ["before", "behind"]);
+    }
+
+    #[tokio::test]
+    async fn a_full_database_refuses_writes_whole_and_recovers() {
+        const LARGE: &str = "INSERT INTO meta VALUES ('large', hex(zeroblob(1000000)))";
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = store(&dir).await;
+        run(&store, "PRAGMA max_page_count = 1")
+            .await
+            .expect("it cannot shrink below its size");
+        // SQLite undoes the whole transaction then, so what shared it is refused too.
+        let (beside, large) = tokio::join!(
+            run(&store, "INSERT INTO meta VALUES ('beside', '')"),
+            run(&store, LARGE)
+        );
+        for refused in [beside, large] {
+            let err = refused.expect_err("it is full");
+            assert!(err.is_unavailable(), "{err:?}");
+            assert!(err.to_string().contains("full"), "{err}");
+        }
+        assert_eq!(names(&store).await, [""; 0]);
+        run(&store, "INSERT INTO meta VALUES ('small', '')")
+            .await
+            .expect("that much room there is");
+        run(&store, "PRAGMA max_page_count = 1000000")
+            .await
+            .expect("there is room again");
+        run(&store, LARGE).await.expect("now it fits");
+        assert_eq!(names(&store).await, ["large", "small"]);
+    }
 }

@@ -26,7 +26,11 @@ const USAGE: u8 = 2;
 impl Failure {
     /// Says what happened.
     pub fn new(message: impl fmt::Display) -> Self {
-        Self { message: message.to_string(), hint: None, code: FAILED }
+        Self {
+            message: message.to_string(),
+            hint: None,
+            code: FAILED,
+        }
     }
 
     /// Adds what to try.
@@ -36,7 +40,10 @@ impl Failure {
     }
 
     /// Prints it to standard error and returns the exit code.
-    #[expect(clippy::print_stderr, reason = "this is where a command's failure is told")]
+    #[expect(
+        clippy::print_stderr,
+        reason = "this is where a command's failure is told"
+    )]
     pub fn report(&self) -> ExitCode {
         eprintln!("error: {}", self.message);
         if let Some(hint) = &self.hint {
@@ -58,8 +65,13 @@ impl fmt::Display for Failure {
 
 impl From<ConfigError> for Failure {
     fn from(err: ConfigError) -> Self {
-        Self { code: USAGE, ..Self::new(chain(&err)) }
-            .hint("`commontrace serve --help` lists the settings, `commontrace config show` their values")
+        Self {
+            code: USAGE,
+            ..Self::new(chain(&err))
+        }
+        .hint(
+            "`commontrace serve --help` lists the settings, `commontrace config show` their values",
+        )
     }
 }
 

@@ -32,7 +32,11 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 /// Returns where the settings say the store is, after making sure that a data directory is there.
 pub fn location(config: &Config) -> Result<Location, Failure> {
-    let url = config.storage.database_url.as_ref().map_or("", |url| url.expose());
+    let url = config
+        .storage
+        .database_url
+        .as_ref()
+        .map_or("", |url| url.expose());
     let location = Location::parse(url, &config.storage.data_dir)?;
     if let Location::File(path) = &location
         && let Some(folder) = path.parent()
@@ -48,10 +52,17 @@ fn create_private(folder: &Path) -> Result<(), Failure> {
     if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());
     }
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|err| {
-        Failure::new(format!("cannot create the data directory {}: {err}", folder.display()))
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|err| {
+            Failure::new(format!(
+                "cannot create the data directory {}: {err}",
+                folder.display()
+            ))
             .hint("choose another with COMMONTRACE_DATA_DIR or --data-dir")
-    })
+        })
 }
 
 /// Opens and migrates the store.
@@ -66,7 +77,12 @@ pub async fn embedder(config: &Config) -> Result<Option<Embedder>, Failure> {
     match config.embedding.embedder() {
         config::Embedder::None => Ok(None),
         config::Embedder::Local { model_dir } => local(&model_dir).await,
-        config::Embedder::OpenAi { api_key, base_url, model, dimensions } => {
+        config::Embedder::OpenAi {
+            api_key,
+            base_url,
+            model,
+            dimensions,
+        } => {
             let settings = OpenAiSettings {
                 base_url: base_url.to_string(),
                 api_key: api_key.map(|key| key.expose().to_owned().into()),
@@ -102,9 +118,8 @@ async fn local(folder: &Path) -> Result<Option<Embedder>, Failure> {
         Err(err) => return Err(Failure::new(chain(&err))),
     }
     let model = MiniLm::load(folder).map_err(|err| {
-        Failure::new(chain(&err)).hint(
-            "`make model` fetches it again; EMBEDDING_PROVIDER=none searches by words alone",
-        )
+        Failure::new(chain(&err))
+            .hint("`make model` fetches it again; EMBEDDING_PROVIDER=none searches by words alone")
     })?;
     Ok(Some(Embedder::MiniLm(model.into())))
 }
@@ -139,7 +154,11 @@ pub async fn api_keys(config: &Config, store: &Store) -> Result<ApiKeys, Failure
     if let Some(pepper) = &config.server.api_key_pepper {
         return Ok(ApiKeys::new(pepper.expose().as_bytes()));
     }
-    let fresh = Ids::Random.random_bytes::<32>().iter().map(|b| format!("{b:02x}")).collect();
+    let fresh = Ids::Random
+        .random_bytes::<32>()
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
     let pepper = store.meta_or_insert(PEPPER, fresh).await?;
     Ok(ApiKeys::new(pepper.as_bytes()))
 }
@@ -167,6 +186,7 @@ pub async fn app(
 fn server_settings(config: &Config) -> ServerSettings {
     let (limits, commons) = (&config.limits, &config.commons);
     ServerSettings {
+        app_name: config.server.app_name.clone(),
         api_key_header: config.server.api_key_header_name.as_str().to_owned(),
         open_publishing: commons.open_publishing,
         body_limit_bytes: limits.max_body_bytes.get() as usize,

@@ -1,10 +1,11 @@
 //! Values given to a name that says they are secret: `password: …`, `DB_PASSWORD=…`, `--token …`,
-//! `<password>…</password>`.
+//! `<password>…</password>`, `the password is …`.
 //!
 //! The hard part is what to leave alone. A value is believed only if it could be a secret by its
 //! characters: words, code (`os.environ["X"]`, `config.password`, `str`) and placeholders are not. The price:
-//! a password of letters only is missed.
+//! a password of letters only is missed unless an environment variable holds it.
 
+use super::setting::{self, Form, Setting};
 use crate::Kind;
 use crate::entropy;
 use crate::placeholder;
@@ -22,16 +23,14 @@ pub(crate) enum Value {
 }
 
 /// Words, in small letters, that end the name of a secret.
-pub(crate) const NAMES: [(&str, Value); 28] = [
+pub(crate) const NAMES: [(&str, Value); 26] = [
     ("password", Value::Password),
     ("passwd", Value::Password),
     ("passphrase", Value::Password),
     ("passwort", Value::Password),
     ("contraseña", Value::Password),
-    ("_pwd", Value::Password),
     ("pwd", Value::Password),
-    ("_pass", Value::Password),
-    ("dbpass", Value::Password),
+    ("pass", Value::Password),
     ("secret", Value::Token),
     ("token", Value::Token),
     ("api_key", Value::Token),
@@ -53,32 +52,23 @@ pub(crate) const NAMES: [(&str, Value); 28] = [
     ("master_key", Value::Token),
 ];
 
-/// The longest unquoted value that is looked at in full, in bytes.
-const LONGEST: usize = 1024;
-
 /// Adds the values of the names that end at the given places.
 pub(crate) fn find(view: &str, names: &[(usize, Value)], out: &mut Vec<Candidate>) {
     let mut marked = 0;
     for (end, kind) in names {
-        if *end < marked {
+        if *end < marked || goes_on(&view[*end..]) || is_harmless_name(&view[..*end]) {
             continue;
         }
-        let Some((start, value, quoted)) = value_after(view, *end) else {
+        let Some(setting) = setting::after(view, *end) else {
             continue;
         };
-        if is_secret(value, *kind, quoted) {
-            marked = start + value.len();
-            if value.len() + 4 > LONGEST {
-                // Cut off: the rest of the word belongs to it.
-                marked += view[marked..]
-                    .find(ends_word)
-                    .unwrap_or(view.len() - marked);
-            }
+        if is_secret(&setting, *kind) {
+            marked = setting::end(view, &setting);
             out.push(Candidate {
                 rule: rule(*kind),
                 kind: Kind::Secret,
                 rank: Rank::Name,
-                start,
+                start: setting.start,
                 end: marked,
             });
         }
@@ -87,9 +77,14 @@ pub(crate) fn find(view: &str, names: &[(usize, Value)], out: &mut Vec<Candidate
 
 /// The rule that marks the whole value of a JSON member, if `name` and `value` are a secret's.
 pub(crate) fn member(name: &str, value: &str) -> Option<&'static str> {
-    let name = name.to_lowercase();
-    let (_, kind) = NAMES.iter().find(|(word, _)| name.ends_with(word))?;
-    is_secret(value, *kind, true).then_some(rule(*kind))
+    let lower = name.to_lowercase();
+    let (_, kind) = NAMES.iter().find(|(word, _)| lower.ends_with(word))?;
+    let setting = Setting {
+        start: 0,
+        value,
+        form: Form::Quoted,
+    };
+    (!is_harmless_name(name) && is_secret(&setting, *kind)).then_some(rule(*kind))
 }
 
 fn rule(kind: Value) -> &'static str {
@@ -99,128 +94,58 @@ fn rule(kind: Value) -> &'static str {
     }
 }
 
-/// The value after a name that ends at `end`: its start, its text, and whether it stands in quotes.
-fn value_after(view: &str, end: usize) -> Option<(usize, &str, bool)> {
-    let rest = &view[end..];
-    let is_longer_name = rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-'));
-    if is_longer_name || is_public(&view[..end]) {
-        return None;
-    }
-    let after = operator(view, end, rest)?;
-    value_at(view, view.len() - after.len())
+/// Whether the name is only the start of a longer one: `password_hash`.
+fn goes_on(rest: &str) -> bool {
+    rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-'))
 }
 
-/// Whether the name says that its value is no secret: `PublicKeyToken`.
-fn is_public(before: &str) -> bool {
-    let name = tail(before, 32).to_ascii_lowercase();
-    let start = name
-        .trim_end_matches(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
-        .len();
-    name[start..].contains("public")
+/// Whether the name says that its value is no secret, or is another word: `PublicKeyToken`, `bypass`.
+fn is_harmless_name(before: &str) -> bool {
+    let name = tail(before, 32);
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let name = &name[name.trim_end_matches(is_part).len()..];
+    let is_other_word = || {
+        let stem = name
+            .strip_suffix("pass")
+            .or_else(|| name.strip_suffix("PASS"))?;
+        Some(
+            stem.ends_with(|c: char| c.is_ascii_alphabetic())
+                && !stem.to_ascii_lowercase().ends_with("db"),
+        )
+    };
+    name.to_ascii_lowercase().contains("public") || is_other_word().unwrap_or(false)
 }
 
-/// What follows the sign between a name and its value.
-fn operator<'a>(view: &'a str, end: usize, rest: &'a str) -> Option<&'a str> {
-    if is_flag(&view[..end]) && rest.starts_with([' ', '=']) {
-        return Some(rest.trim_start_matches([' ', '=']));
-    }
-    if let Some(value) = rest.strip_prefix('>') {
-        // `<password>value</password>`
-        let opens_tag = tail(&view[..end], 48).contains('<');
-        return (opens_tag && head(value, LONGEST).contains("</")).then_some(value);
-    }
-    let blank = [' ', '\t'];
-    let bare = rest
-        .trim_start_matches(blank)
-        .trim_start_matches(['"', '\'', '`', ']'])
-        .trim_start_matches(blank);
-    if rest.len() - bare.len() > 8 {
-        return None;
-    }
-    let signs = [":=", "=>", "||=", ":", "="];
-    let after = signs.iter().find_map(|sign| bare.strip_prefix(sign))?;
-    if after.starts_with(['=', '~', ':']) {
-        // A comparison or a path, not an assignment.
-        return None;
-    }
-    let value = after.trim_start_matches(blank);
-    Some(past_type(value).unwrap_or(value))
-}
-
-/// Past the type in `password: str = "…"`.
-fn past_type(value: &str) -> Option<&str> {
-    let name = value.trim_start_matches(|c: char| {
-        c.is_ascii_alphanumeric() || matches!(c, '_' | '[' | ']' | '?' | '&')
-    });
-    let after = name
-        .strip_prefix(" = ")
-        .or_else(|| name.strip_prefix(" | None = "))?;
-    (value.len() > name.len()).then_some(after)
-}
-
-/// Whether a name belongs to a command-line option such as `--db-password`.
-fn is_flag(before: &str) -> bool {
-    let name = before.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-    let word = &before[name.len()..];
-    word.starts_with("--") && word.len() > 4
-}
-
-/// The value at `start`, without its quotes.
-fn value_at(view: &str, start: usize) -> Option<(usize, &str, bool)> {
-    let rest = head(&view[start..], 8 * LONGEST);
-    let unprefixed = rest
-        .strip_prefix(['b', 'r', 'f', 'u', '@', 'L'])
-        .filter(|after| after.starts_with(['"', '\'']))
-        .unwrap_or(rest);
-    if let Some(quote) = unprefixed
-        .chars()
-        .next()
-        .filter(|c| matches!(c, '"' | '\'' | '`'))
-    {
-        let inner = unprefixed.trim_start_matches(quote);
-        let value = inner.split([quote, '\n']).next()?;
-        let ends = inner[value.len()..].starts_with(quote);
-        let value = value.trim_end();
-        let start = start + rest.len() - inner.len();
-        return ends.then_some((start, value, true));
-    }
-    let word = head(rest, LONGEST).split(ends_word).next()?;
-    // What follows a separator is another setting: `a=1;b=2`, `a=1&b=2`, `{a:1,b:2}`.
-    let next = word
-        .char_indices()
-        .find(|(at, c)| matches!(c, ';' | '&' | ',' | '|') && starts_setting(&word[at + 1..]));
-    let word = next.map_or(word, |(at, _)| &word[..at]);
-    Some((
-        start,
-        word.trim_end_matches([',', ';', ')', ']', '}', '.', ':', '\\']),
-        false,
-    ))
-}
-
-fn ends_word(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<')
-}
-
-/// Whether `rest` starts with a name and a sign, or with nothing that a value could go on with.
-fn starts_setting(rest: &str) -> bool {
-    let after = rest
-        .trim_start_matches(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
-    let is_name = after.len() < rest.len();
-    !is_name || after.starts_with(['=', ':'])
-}
-
-fn is_secret(value: &str, kind: Value, quoted: bool) -> bool {
-    let value = head(value, 256);
+fn is_secret(setting: &Setting<'_>, kind: Value) -> bool {
+    let value = head(setting.value, 256);
     let length = value.chars().count();
     let plausible = !value.contains(|c: char| c.is_whitespace() || c.is_control())
         && !reference::points_elsewhere(value)
-        && (quoted || !reference::is_expression(value))
+        && (setting.form == Form::Quoted || !reference::is_expression(value))
         && !placeholder::is_password(value);
     plausible
-        && match kind {
-            Value::Password => length >= 5 && is_password(value),
-            Value::Token => length >= 12 && is_token(value),
+        && match (kind, setting.form) {
+            (Value::Token, Form::Prose) => false,
+            (Value::Token, _) => length >= 12 && is_token(value),
+            (Value::Password, Form::Prose) => {
+                length >= 6 && is_password(value) && value.bytes().any(|b| b.is_ascii_digit())
+            }
+            (Value::Password, Form::Environment) => {
+                length >= 5 && (is_password(value) || is_chosen_word(value))
+            }
+            (Value::Password, Form::Quoted | Form::Bare) => length >= 5 && is_password(value),
         }
+}
+
+/// Whether a value of letters only may be a password: long, and none of the words of manuals.
+fn is_chosen_word(value: &str) -> bool {
+    const MANUAL: [&str; 9] = [
+        "pass", "secret", "user", "test", "token", "admin", "root", "value", "string",
+    ];
+    let lower = value.to_ascii_lowercase();
+    value.len() >= 8
+        && value.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-')
+        && !MANUAL.iter().any(|word| lower.contains(word))
 }
 
 /// Whether the characters are those of a chosen password: more than one kind of them.
@@ -294,6 +219,15 @@ mod tests {
                 "Server=db;User Id=sa;Password=[redacted:password];Encrypt=no",
             ),
             (
+                "DB_PASSWORD=correcthorse",
+                "DB_PASSWORD=[redacted:password]",
+            ),
+            (
+                "The password is kX7!vq92.",
+                "The password is [redacted:password].",
+            ),
+            ("{pass: 'kX7vq92'}", "{pass: '[redacted:password]'}"),
+            (
                 "login --password kX7vq92 --now",
                 "login --password [redacted:password] --now",
             ),
@@ -338,6 +272,9 @@ mod tests {
             "secret: my-app-secret",
             "token_type: bearer",
             "password_hash_rounds = 12",
+            "the password is too short",
+            "POSTGRES_PASSWORD=mysecretpassword",
+            "bypass: abc123de, compass=x1y2z3",
         ] {
             assert_eq!(redact(text).findings, [], "{text}");
         }

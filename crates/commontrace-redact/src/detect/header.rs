@@ -5,6 +5,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use crate::Kind;
 use crate::placeholder;
+use crate::reference;
 use crate::scan::{Candidate, Rank};
 use crate::view::head;
 
@@ -124,8 +125,8 @@ fn is_credential(value: &str, least: usize) -> bool {
     value.len() >= least
         && has(u8::is_ascii_digit)
         && has(u8::is_ascii_alphabetic)
-        && !value.contains("://")
-        && !value.starts_with(['/', '.'])
+        && !reference::points_elsewhere(value)
+        && !reference::is_identifier(value)
         && !placeholder::is_password(value)
 }
 

@@ -93,19 +93,35 @@ fn slash_style(path: &str, root: &str, backslash: bool) -> Option<Style> {
             )
     });
     match root {
-        "home" if backslash => {
-            let in_wsl = tail(path, 60).to_ascii_lowercase().contains("wsl");
-            in_wsl.then_some(Style::Unix)
+        "home" if backslash => is_remote(path).then_some(Style::Unix),
+        "home" => {
+            let is_root = at_start
+                || ends_with_any(path, &["/var", "/export", "/usr", "/private", "/host_mnt"])
+                || is_remote(path);
+            is_root.then_some(Style::Unix)
         }
-        "home" => (at_start
-            || ends_with_any(path, &["/var", "/export", "/usr", "/private", "/host_mnt"]))
-        .then_some(Style::Unix),
         "Users" | "users" if is_mounted_drive(path) => Some(Style::Windows),
         "Users" if !backslash => (at_start
             || ends_with_any(path, &["/System/Volumes/Data", "/host_mnt", "/private"]))
         .then_some(Style::Unix),
         _ => None,
     }
+}
+
+/// Whether `path` names a file system of WSL or of a remote editor.
+fn is_remote(path: &str) -> bool {
+    let path = tail(path, 60).to_ascii_lowercase();
+    let host = path.rsplit(char::is_whitespace).next().unwrap_or("");
+    [
+        "wsl$",
+        "wsl.localhost",
+        "wsl+",
+        "ssh-remote+",
+        "ssh-remote%2b",
+        "wsl%2b",
+    ]
+    .iter()
+    .any(|name| host.contains(name))
 }
 
 /// Whether `path` is `/c`, `/mnt/c`, `/cygdrive/c` or `/host_mnt/c`.
@@ -167,11 +183,20 @@ fn name_at(rest: &str, style: Style) -> &str {
         .unwrap_or(rest.len());
     let is_spaced = style == Style::Windows && spaced > end && rest[spaced..].starts_with('\\');
     let end = if is_spaced { spaced } else { end };
+    let end = end + short_name_mark(&rest[end..], style);
     if end > LONGEST {
         ""
     } else {
         rest[..end].trim_end_matches(['.', '-', ' '])
     }
+}
+
+/// The length of the `~1` of a Windows short name.
+fn short_name_mark(rest: &str, style: Style) -> usize {
+    let is_mark = style == Style::Windows
+        && rest.starts_with('~')
+        && rest[1..].starts_with(|c: char| c.is_ascii_digit());
+    if is_mark { 2 } else { 0 }
 }
 
 /// Names of no person: stock accounts, service users, and what manuals write for "you".
@@ -216,6 +241,11 @@ mod tests {
             ("/home/mira/src/app.py", "/home/[user]/src/app.py"),
             ("cd /Users/mira.holt", "cd /Users/[user]"),
             (r"C:\Users\Mira Holt\AppData", r"C:\Users\[user]\AppData"),
+            (r"C:\Users\MIRAH~1\Temp", r"C:\Users\[user]\Temp"),
+            (
+                "vscode-remote://wsl+ubuntu/home/mira/x",
+                "vscode-remote://wsl+ubuntu/home/[user]/x",
+            ),
             (r"C:\\Users\\mira\\x", r"C:\\Users\\[user]\\x"),
             ("c:/users/mira/x", "c:/users/[user]/x"),
             (

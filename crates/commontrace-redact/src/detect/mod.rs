@@ -7,4 +7,5 @@ pub(crate) mod command;
 pub(crate) mod email;
 pub(crate) mod header;
 pub(crate) mod home;
+pub(crate) mod setting;
 pub(crate) mod url;

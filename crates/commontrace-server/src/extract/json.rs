@@ -22,7 +22,7 @@ use crate::middleware::body::as_too_large;
 use crate::openapi::problem_responses;
 
 /// Time in which a whole body must have arrived.
-const READ_WITHIN: Duration = Duration::from_secs(10);
+const READ_WITHIN: Duration = Duration::from_secs(20);
 
 /// A JSON body: of the request as an argument, of the answer as a result.
 #[derive(Debug, Clone, Copy, Default)]

@@ -104,6 +104,10 @@ impl HttpBody for LimitedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
+        if self.body.lock().size_hint().lower() > self.left as u64 {
+            // It says so itself: there is no need to wait for it.
+            return Poll::Ready(Some(Err(TooLarge { limit: self.limit }.into())));
+        }
         let polled = Pin::new(&mut *self.body.lock()).poll_frame(cx);
         polled.map(|frame| {
             Some(frame?.map_err(Into::into).and_then(|frame| {

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use crate::stub::{Band, Hit};
 use axum::Json as JsonBody;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -13,6 +12,8 @@ use commontrace_api::search::{
 use commontrace_api::traces::{Legacy, RelatedTrace};
 use commontrace_core::fingerprint::fingerprint;
 use commontrace_core::{TraceId, tag};
+use commontrace_core::fusion::Confidence as Found;
+use commontrace_search::document::{Hit, Query};
 use commontrace_store::Trace;
 
 use crate::app::App;
@@ -64,45 +65,37 @@ async fn answer(app: &App, body: SearchTraces, tags: &[String]) -> ApiResult<Sea
         Some(text) => app.search.query_vector(text).await,
         None => None,
     };
-    let context = body
-        .context
-        .map(|context| fingerprint(&context.into_map()))
-        .unwrap_or_default();
+    let context = body.context.map(|context| fingerprint(&context.into_map()));
     let now = app.clock.now();
-    let limit = body.limit.value() as usize;
+    let found = app.search.search(&Query {
+        text,
+        vector: vector.as_deref(),
+        tags,
+        context: context.as_ref(),
+        include_expired: body.include_expired,
+        now: now.timestamp_micros(),
+        limit: body.limit.value() as usize,
+    });
+    // A blank query without tags asks for nothing, so there is nothing to find.
     let blank = text.is_none() && tags.is_empty();
-    let found = (!blank).then(|| {
-        let vector = vector.as_deref();
-        app.search.search(
-            text,
-            vector,
-            tags,
-            &context,
-            body.include_expired,
-            limit,
-            now,
-        )
-    });
-    let (hits, abstained, band) = found.map_or((Vec::new(), true, Band::None), |found| {
-        (found.hits, found.abstained, found.band)
-    });
+    let hits = if blank { Vec::new() } else { found.hits };
     let results = results(app, hits, now).await?;
     Ok(SearchAnswer {
         total: results.len(),
         results,
-        abstained,
-        confidence: text.is_some().then_some(match band {
-            Band::Strong => Confidence::Strong,
-            Band::Weak => Confidence::Weak,
-            Band::None => Confidence::None,
+        abstained: blank || found.abstained,
+        confidence: text.is_some().then_some(match found.confidence {
+            Found::Strong => Confidence::Strong,
+            Found::Weak => Confidence::Weak,
+            Found::None => Confidence::None,
         }),
-        degraded: text.is_some() && vector.is_none(),
+        degraded: text.is_some() && !found.semantic,
         query: body.q.map(commontrace_api::Text::into_string),
     })
 }
 
 async fn results(app: &App, hits: Vec<Hit>, now: DateTime<Utc>) -> ApiResult<Vec<SearchResult>> {
-    let ids: Vec<TraceId> = hits.iter().map(|hit| TraceId(hit.id)).collect();
+    let ids: Vec<TraceId> = hits.iter().map(|hit| hit.id).collect();
     let mut traces: HashMap<TraceId, Trace> = app
         .store
         .traces(&ids)
@@ -114,7 +107,7 @@ async fn results(app: &App, hits: Vec<Hit>, now: DateTime<Utc>) -> ApiResult<Vec
     for hit in hits {
         // Deleted or hidden since the index was asked.
         let trace = traces
-            .remove(&TraceId(hit.id))
+            .remove(&hit.id)
             .filter(|trace| trace.hidden_at.is_none());
         let Some(trace) = trace else { continue };
         let related = related(app, &trace).await?;
@@ -155,10 +148,10 @@ fn result(
         similarity_score: hit.similarity,
         combined_score: hit.score,
         score: ScoreParts {
+            relevance: hit.relevance,
             lexical: hit.lexical,
-            dense: hit.dense,
-            trust: hit.trust,
-            context: hit.context,
+            trust: hit.trust_prior,
+            context: hit.context_prior,
         },
         status: trace.status,
         contributor_id: trace.contributor_id,

@@ -37,7 +37,7 @@ pub async fn contribute(
     let mut prepared = contribution::prepare(&app, caller.id, body).await?;
     let idempotency = idempotency.map(|request| request.with_answer(&prepared.answer));
     prepared.new.embed = app.search.embedding_job(&app.ids);
-    let id = prepared.new.id;
+    let (id, superseded) = (prepared.new.id, prepared.new.supersedes);
     match app
         .store
         .contribute(prepared.new, idempotency, app.clock.now())
@@ -45,6 +45,9 @@ pub async fn contribute(
     {
         Contribute::Created => {
             app.search.refresh(&app.store, id).await?;
+            if let Some(superseded) = superseded {
+                app.search.refresh(&app.store, superseded).await?;
+            }
             app.search.wake_worker();
             Ok(Accepted(prepared.answer))
         }

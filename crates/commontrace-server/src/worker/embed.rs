@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::stub::embedding_text;
 use commontrace_core::backoff::{MAX_ATTEMPTS, delay};
 use commontrace_search::embed::{EmbedError, Embedder};
 use commontrace_store::{EmbeddingModel, FailedJob, IndexRow, Job, NewVector};
@@ -92,7 +91,7 @@ pub async fn step(
     }
     let texts = work
         .iter()
-        .map(|(_, row)| embedding_text(&row.title, &row.context_text, &row.solution_text))
+        .map(|(_, row)| format!("{}\n{}\n{}", row.title, row.context_text, row.solution_text))
         .collect();
     let begun = Instant::now();
     let vectors = embedder.embed_batch(texts).await;

@@ -106,13 +106,13 @@ async fn contribute(
         return Ok(earlier.unwrap_or(Contribute::KeyReused));
     }
     insert(tx, &new, now).await?;
-    tags::replace(tx, new.id, now, &[], &new.tags).await?;
     if let Some((job, queue)) = &new.embed {
         embeddings::enqueue(tx, *job, queue, new.id, now).await?;
     }
     if let Some(old) = new.supersedes {
         supersede(tx, new.id, old, now).await?;
     }
+    tags::replace(tx, new.id, now, &[], &new.tags).await?;
     Ok(Contribute::Created)
 }
 

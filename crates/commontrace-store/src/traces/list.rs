@@ -59,14 +59,16 @@ where
     UserId: Encode<'a, DB> + Type<DB>,
 {
     let mut query = QueryBuilder::new(select_trace!(""));
-    // A trace's tags repeat when it was created, so that they are in order by themselves.
-    let (created_at, id) = match &filter.tag {
-        Some(tag) => {
-            query.push("JOIN trace_tags g ON g.trace_id = t.id AND g.tag = ");
-            query.push_bind(tag.as_str());
-            ("g.created_at", "g.trace_id")
-        }
-        None => ("t.created_at", "t.id"),
+    if let Some(tag) = &filter.tag {
+        query.push("JOIN trace_tags g ON g.trace_id = t.id AND g.tag = ");
+        query.push_bind(tag.as_str());
+    }
+    // A trace's tags repeat when it was created, so that they are in order by themselves. One
+    // account's traces are fewer than a tag's.
+    let (created_at, id) = if filter.tag.is_some() && filter.contributor.is_none() {
+        ("g.created_at", "g.trace_id")
+    } else {
+        ("t.created_at", "t.id")
     };
     match filter.contributor {
         Some(contributor) => {
@@ -98,4 +100,43 @@ where
     ));
     query.push_bind(limit);
     query
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Sqlite;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::plan::assert_indexed;
+
+    #[tokio::test]
+    async fn every_list_comes_out_of_an_index_in_its_order() {
+        let somebody = Some(UserId(Uuid::nil()));
+        let tag = Some("rust".to_owned());
+        let cursor = Cursor {
+            created_at: DateTime::UNIX_EPOCH,
+            id: TraceId(Uuid::nil()),
+        };
+        for (contributor, tag, seed) in [
+            (None, None, None),
+            (somebody, None, None),
+            (None, tag.clone(), None),
+            (None, None, Some(true)),
+            (None, None, Some(false)),
+            (somebody, tag.clone(), None),
+            (somebody, None, Some(true)),
+            (None, tag, Some(true)),
+        ] {
+            let filter = ListFilter {
+                contributor,
+                tag,
+                seed,
+            };
+            for after in [None, Some(cursor)] {
+                let statement: QueryBuilder<Sqlite> = statement(&filter, after, 20);
+                assert_indexed(statement.sql().as_str()).await;
+            }
+        }
+    }
 }

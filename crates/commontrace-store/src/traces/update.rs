@@ -130,7 +130,6 @@ pub(crate) async fn revise(
     if !same_text {
         keep_revision(tx, before, editor, amendment, now).await?;
         after.revision += 1;
-        tags::replace(tx, after.id, after.created_at, &before.tags, &after.tags).await?;
         if let Some((job, queue)) = embed {
             embeddings::enqueue(tx, job, &queue, after.id, now).await?;
         }
@@ -155,7 +154,7 @@ pub(crate) async fn revise(
     .execute(db)
     .await
     .map(drop))?;
-    Ok(())
+    tags::replace(tx, after.id, after.created_at, &before.tags, &after.tags).await
 }
 
 async fn keep_revision(
@@ -187,7 +186,6 @@ async fn keep_revision(
 
 /// Deletes a trace with everything that hangs on it and leaves a note for indexes.
 pub(crate) async fn delete(tx: &mut Tx<'_>, trace: &Trace, now: DateTime<Utc>) -> Result<()> {
-    tags::replace(tx, trace.id, trace.created_at, &trace.tags, &[]).await?;
     on_tx!(tx, |db| sqlx::query(
         "DELETE FROM jobs WHERE subject_id = $1"
     )
@@ -209,5 +207,5 @@ pub(crate) async fn delete(tx: &mut Tx<'_>, trace: &Trace, now: DateTime<Utc>) -
     .execute(db)
     .await
     .map(drop))?;
-    Ok(())
+    tags::uncount(tx, &trace.tags).await
 }

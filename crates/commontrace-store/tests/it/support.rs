@@ -231,7 +231,10 @@ pub async fn empty(engine: Engine) -> (Location, Home) {
             let (server, _) = base.rsplit_once('/').expect("the address names a database");
             (
                 Location::Server(format!("{server}/{name}?{options}")),
-                Home::Database { admin, name },
+                Home::Database {
+                    admin: Box::new(admin),
+                    name,
+                },
             )
         }
     }
@@ -247,7 +250,7 @@ fn postgres_url() -> String {
 }
 
 /// Drops a test's database, from a thread that may wait for it.
-fn drop_database(admin: Box<PgConnectOptions>, name: String) {
+fn drop_database(admin: PgConnectOptions, name: String) {
     let dropped = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

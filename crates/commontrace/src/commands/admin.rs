@@ -55,18 +55,28 @@ pub enum Command {
 pub async fn run(config: Config, command: Command) -> Result<(), Failure> {
     let store = start::store(&config).await?;
     let done = match command {
-        Command::CreateModerator { user: Some(user), .. } => promote(&store, user).await,
+        Command::CreateModerator {
+            user: Some(user), ..
+        } => promote(&store, user).await,
         Command::CreateModerator { email, name, .. } => {
             create_moderator(&config, &store, email, name).await
         }
         Command::RevokeKey { user } => revoke(&config, &store, user).await,
         Command::Hide { trace } => {
             let (audit, now) = (Ids::Random.uuid(), Clock::System.now());
-            found(store.hide_trace(trace, None, audit, now).await?, trace, "hidden")
+            found(
+                store.hide_trace(trace, None, audit, now).await?,
+                trace,
+                "hidden",
+            )
         }
         Command::Restore { trace } => {
             let (audit, now) = (Ids::Random.uuid(), Clock::System.now());
-            found(store.restore_trace(trace, None, audit, now).await?, trace, "restored")
+            found(
+                store.restore_trace(trace, None, audit, now).await?,
+                trace,
+                "restored",
+            )
         }
         Command::Stats { json } => stats(&store, json).await,
     };
@@ -101,8 +111,10 @@ async fn create_moderator(
     };
     let id = new.id;
     match store.create_account(new, Clock::System.now()).await? {
-        CreateAccount::EmailTaken => Err(Failure::new("an account with this address exists already")
-            .hint("make it a moderator with `commontrace admin create-moderator --user ID`")),
+        CreateAccount::EmailTaken => {
+            Err(Failure::new("an account with this address exists already")
+                .hint("make it a moderator with `commontrace admin create-moderator --user ID`"))
+        }
         CreateAccount::Created => {
             say(format_args!("user_id: {id}"));
             say(format_args!("api_key: {key}"));
@@ -116,7 +128,9 @@ async fn revoke(config: &Config, store: &Store, user: Option<UserId>) -> Result<
     if let Some(user) = user {
         let revoked = store.revoke_keys_of(user, now).await?;
         if revoked == 0 {
-            return Err(Failure::new(format!("no account with the id {user} has a key in use")));
+            return Err(Failure::new(format!(
+                "no account with the id {user} has a key in use"
+            )));
         }
         say(format_args!("revoked {revoked} keys of {user}"));
         return Ok(());
@@ -127,9 +141,14 @@ async fn revoke(config: &Config, store: &Store, user: Option<UserId>) -> Result<
         .take(1024)
         .read_to_string(&mut key)
         .map_err(|err| Failure::new(format!("cannot read the key from standard input: {err}")))?;
-    let hash = start::api_keys(config, store).await?.hash(key.trim().as_bytes()).to_vec();
+    let hash = start::api_keys(config, store)
+        .await?
+        .hash(key.trim().as_bytes())
+        .to_vec();
     if !store.revoke_key(hash, now).await? {
-        return Err(Failure::new("no account has this key, or it was revoked before"));
+        return Err(Failure::new(
+            "no account has this key, or it was revoked before",
+        ));
     }
     say("revoked the key");
     Ok(())
@@ -159,8 +178,10 @@ async fn stats(store: &Store, json: bool) -> Result<(), Failure> {
         ("dead_jobs", stats.dead_jobs),
     ];
     if json {
-        let object: serde_json::Map<_, _> =
-            rows.iter().map(|&(name, count)| (name.to_owned(), count.into())).collect();
+        let object: serde_json::Map<_, _> = rows
+            .iter()
+            .map(|&(name, count)| (name.to_owned(), count.into()))
+            .collect();
         say(serde_json::Value::Object(object));
         return Ok(());
     }

@@ -20,11 +20,17 @@ pub struct Args {
 /// Copies the store into the file.
 pub async fn run(config: Config, args: Args) -> Result<(), Failure> {
     let location = start::location(&config)?;
-    Store::backup(&location, &args.file).await.map_err(|err| match err {
-        BackupError::Store(err) => err.into(),
-        err => Failure::new(chain(&err)),
-    })?;
+    Store::backup(&location, &args.file)
+        .await
+        .map_err(|err| match err {
+            BackupError::Store(err) => err.into(),
+            err => Failure::new(chain(&err)),
+        })?;
     let size = std::fs::metadata(&args.file).map_or(0, |file| file.len());
-    say(format_args!("wrote {} ({} KiB)", args.file.display(), size / 1024));
+    say(format_args!(
+        "wrote {} ({} KiB)",
+        args.file.display(),
+        size / 1024
+    ));
     Ok(())
 }

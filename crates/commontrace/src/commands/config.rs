@@ -18,7 +18,11 @@ pub enum Command {
 /// Prints the settings.
 pub fn run(config: &Config, command: &Command) -> Result<(), Failure> {
     let Command::Show { json } = command;
-    let text = if *json { config.to_json() } else { config.to_text() };
+    let text = if *json {
+        config.to_json()
+    } else {
+        config.to_text()
+    };
     say(text.trim_end());
     Ok(())
 }

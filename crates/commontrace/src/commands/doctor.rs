@@ -46,8 +46,14 @@ pub async fn run(config: Result<Config, ConfigError>) -> Result<ExitCode, Failur
     if let Some(store) = store.1 {
         store.close().await;
     }
-    let wrong = findings.iter().any(|(_, finding)| matches!(finding, Wrong(_)));
-    Ok(if wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let wrong = findings
+        .iter()
+        .any(|(_, finding)| matches!(finding, Wrong(_)));
+    Ok(if wrong {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn report(name: &str, finding: &Finding) {
@@ -89,7 +95,10 @@ async fn store(config: &Config) -> (Finding, Option<Store>) {
                 Location::File(path) => path.display().to_string(),
                 Location::Server(_) => "the configured server".to_owned(),
             };
-            let text = format!("{version} in {place}, {} traces, can be written", stats.traces);
+            let text = format!(
+                "{version} in {place}, {} traces, can be written",
+                stats.traces
+            );
             (Fine(text), Some(store))
         }
         Err(err) => (Wrong(Failure::from(err).to_string()), None),
@@ -112,7 +121,11 @@ async fn embedding(config: &Config) -> Finding {
         && let Err(err) = model_files::verify(&model_dir)
     {
         let missing = matches!(err, model_files::ModelFilesError::Missing { .. });
-        return if missing { Weak(chain(&err)) } else { Wrong(chain(&err)) };
+        return if missing {
+            Weak(chain(&err))
+        } else {
+            Wrong(chain(&err))
+        };
     }
     let embedder = match start::embedder(config).await {
         Ok(Some(embedder)) => embedder,
@@ -126,9 +139,10 @@ async fn embedding(config: &Config) -> Finding {
     };
     let model = embedder.model().clone();
     match embedder.embed_query("error: linker `cc` not found").await {
-        Ok(vector) if vector.len() == model.dimensions => {
-            Fine(format!("{} makes vectors of {} dimensions", model.id, model.dimensions))
-        }
+        Ok(vector) if vector.len() == model.dimensions => Fine(format!(
+            "{} makes vectors of {} dimensions",
+            model.id, model.dimensions
+        )),
         Ok(vector) => Wrong(format!(
             "{} makes vectors of {} dimensions and EMBEDDING_DIMENSIONS says {}",
             model.id,
@@ -142,9 +156,9 @@ async fn embedding(config: &Config) -> Finding {
 async fn address(config: &Config) -> Finding {
     match serve::bind(config.server.listen).await {
         Ok(_) => Fine(format!("{} is free", config.server.listen)),
-        Err(serve::BindError::InUse(address)) => {
-            Fine(format!("{address} is in use, by a running server I suppose"))
-        }
+        Err(serve::BindError::InUse(address)) => Fine(format!(
+            "{address} is in use, by a running server I suppose"
+        )),
         Err(err) => Wrong(format!("{} ({})", chain(&err), err.hint())),
     }
 }

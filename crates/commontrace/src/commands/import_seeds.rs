@@ -24,7 +24,10 @@ pub struct Args {
 pub async fn run(config: Config, args: Args) -> Result<(), Failure> {
     let own = args.folder.as_deref().map(read_folder).transpose()?;
     let files: Vec<_> = match &own {
-        Some(own) => own.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect(),
+        Some(own) => own
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
+            .collect(),
         None => start::SEEDS.to_vec(),
     };
     if args.check {
@@ -50,7 +53,10 @@ fn read_folder(folder: &Path) -> Result<Vec<(String, String)>, Failure> {
     collect(folder, folder, &mut files)
         .map_err(|(path, err)| Failure::new(format!("cannot read {}: {err}", path.display())))?;
     if files.is_empty() {
-        return Err(Failure::new(format!("{} holds no *.md files", folder.display())));
+        return Err(Failure::new(format!(
+            "{} holds no *.md files",
+            folder.display()
+        )));
     }
     files.sort();
     Ok(files)
@@ -70,7 +76,11 @@ fn collect(
         if path.is_dir() {
             collect(root, &path, files)?;
         } else if path.extension().is_some_and(|extension| extension == "md") {
-            let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+            let name = path
+                .strip_prefix(root)
+                .unwrap_or(&path)
+                .display()
+                .to_string();
             files.push((name, std::fs::read_to_string(&path).map_err(at(&path))?));
         }
     }

@@ -8,7 +8,10 @@ use crate::start;
 /// Migrates and says which engine it was.
 pub async fn run(config: Config) -> Result<(), Failure> {
     let store = start::store(&config).await?;
-    say(format_args!("the schema is up to date ({})", store.engine_version().await?));
+    say(format_args!(
+        "the schema is up to date ({})",
+        store.engine_version().await?
+    ));
     store.close().await;
     Ok(())
 }

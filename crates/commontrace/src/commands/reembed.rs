@@ -40,7 +40,10 @@ pub async fn run(config: Config, args: Args) -> Result<(), Failure> {
     };
     loop {
         let ids = || app.ids.id();
-        let page = app.store.enqueue_missing_embeddings(model, PAGE, ids, app.clock.now()).await?;
+        let page = app
+            .store
+            .enqueue_missing_embeddings(model, PAGE, ids, app.clock.now())
+            .await?;
         if (page as i64) < PAGE {
             break;
         }
@@ -55,13 +58,20 @@ pub async fn run(config: Config, args: Args) -> Result<(), Failure> {
         if left.queued == 0 {
             break;
         }
-        if app.store.nothing_due(&model.queue(), app.clock.now()).await? {
+        if app
+            .store
+            .nothing_due(&model.queue(), app.clock.now())
+            .await?
+        {
             tokio::time::sleep(WAIT).await;
         }
     }
     bar.finish_and_clear();
     let dead = app.store.embedding_jobs(&model.queue()).await?.dead;
-    say(format_args!("embedded {done} traces with {}; {dead} could not be embedded", model.id));
+    say(format_args!(
+        "embedded {done} traces with {}; {dead} could not be embedded",
+        model.id
+    ));
     if args.prune {
         let removed = app.store.prune_embeddings(model.clone()).await?;
         say(format_args!("removed {removed} vectors of other models"));

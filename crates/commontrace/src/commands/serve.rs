@@ -17,6 +17,8 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let begun = Instant::now();
     // First of all, so that a second server on the same address changes nothing.
     let listener = serve::bind(config.server.listen).await?;
+    // The port is the system's choice if the settings say 0.
+    let address = listener.local_addr().unwrap_or(config.server.listen);
     let store = start::store(&config).await?;
     let embedder = start::embedder(&config).await?;
     let app = start::app(&config, store, embedder).await?;
@@ -26,17 +28,21 @@ pub async fn run(config: Config) -> Result<(), Failure> {
         let embed = || app.search.embedding_job(&app.ids);
         let done = seeds::import(&app.store, start::SEEDS, embed, app.clock.now()).await?;
         if done.added + done.updated > 0 {
-            tracing::info!("imported {} starter traces, updated {}", done.added, done.updated);
+            tracing::info!(
+                "imported {} starter traces, updated {}",
+                done.added,
+                done.updated
+            );
         }
     }
     let since = app.search.load(&app.store).await?;
     let tasks = worker::start(&app, since);
     app.lifecycle.mark_ready();
     tracing::info!(
-        address = %config.server.listen,
+        %address,
         traces = app.search.len(),
         model = app.search.model().map_or("none", |model| model.id.as_str()),
-        "serving on http://{} after {} ms", config.server.listen, begun.elapsed().as_millis()
+        "serving on http://{address} after {} ms", begun.elapsed().as_millis()
     );
     let patience = Patience {
         grace: Duration::from_secs(config.server.shutdown_grace_seconds.into()),

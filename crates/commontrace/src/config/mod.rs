@@ -81,13 +81,15 @@ impl Config {
 
         let mut notices = unused::notices(env);
         notices.extend(embedding.notice());
+        let log = LogSettings::read(&values);
+        notices.extend(log.notice(&values));
         Ok(Self {
             server: ServerSettings::read(&values),
             storage: StorageSettings::read(&values),
             embedding,
             commons: CommonsSettings::read(&values),
             limits: LimitSettings::read(&values),
-            log: LogSettings::read(&values),
+            log,
             notices,
             file: file.map(|(_, path)| path),
             values,
@@ -366,6 +368,13 @@ mod tests {
                  COMMONTRACE_DATA_DIR is one",
             ]
         );
+    }
+
+    #[test]
+    fn debug_yields_to_a_filter_and_says_so() {
+        let config = load("", &[("DEBUG", "1"), ("COMMONTRACE_LOG", "warn")], &[]).unwrap();
+        assert_eq!(config.log.log.to_filter().to_string(), "warn");
+        assert!(config.notices[0].starts_with("DEBUG has no effect"));
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Linear {
             "one weight per input and output"
         );
         assert!(
-            inputs % BLOCK == 0 && outputs % width == 0,
+            inputs.is_multiple_of(BLOCK) && outputs.is_multiple_of(width),
             "whole blocks and panels"
         );
 

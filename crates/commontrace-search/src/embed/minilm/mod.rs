@@ -81,7 +81,8 @@ pub enum LoadError {
 impl MiniLm {
     /// Loads the model from a folder with `model.safetensors` and `tokenizer.json`.
     ///
-    /// Takes some tens of milliseconds and blocks; checks shapes but not the files' hashes.
+    /// Takes about a tenth of a second and blocks; checks shapes but not the files' hashes, which
+    /// is [`model_files::verify`](super::model_files::verify)'s business.
     pub fn load(folder: &Path) -> Result<Self, LoadError> {
         Self::load_at(folder, Level::detect())
     }

@@ -3,6 +3,7 @@
 use tracing_subscriber::EnvFilter;
 
 use crate::config::setting::{Fallback::*, settings};
+use crate::config::source::{Source, Values};
 use crate::config::value::Value;
 
 settings! {
@@ -34,6 +35,14 @@ fn default_filter(debug: &str) -> &'static str {
         "debug"
     } else {
         "info"
+    }
+}
+
+impl LogSettings {
+    /// Says what has no effect.
+    pub(crate) fn notice(&self, values: &Values) -> Option<String> {
+        let overruled = self.debug && values.entry("log").source != Source::Default;
+        overruled.then(|| "DEBUG has no effect: COMMONTRACE_LOG says what is logged".to_owned())
     }
 }
 

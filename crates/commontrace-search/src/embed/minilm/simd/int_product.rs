@@ -2,8 +2,8 @@
 //!
 //! Both factors are scaled, block by block of the depth, so that the length of each row and of
 //! each column stays below a limit. By the Cauchy-Schwarz inequality no 32-bit sum of products
-//! can then overflow, and about 13 bits of every value remain: a thousand times finer than 8-bit
-//! quantisation, at twice the speed and half the memory of `f32`.
+//! can then overflow, and about 12 bits of a typical value remain: far finer than 8-bit
+//! quantisation, at nearly twice the speed and half the memory of `f32`.
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{
@@ -64,7 +64,7 @@ pub fn add_scaled_product(
     let width = level.panel_width();
     let (rows, blocks, panels) = (a.len() / inputs, inputs / BLOCK, outputs / width);
     assert!(
-        inputs % BLOCK == 0 && outputs % width == 0,
+        inputs.is_multiple_of(BLOCK) && outputs.is_multiple_of(width),
         "whole blocks and panels"
     );
     assert!(
@@ -278,7 +278,10 @@ unsafe fn portable<const R: usize>(tile: Tile) {
             for (row, sums) in sums.iter_mut().enumerate() {
                 let a = tile.pair(row, pair).map(i32::from);
                 for (sum, b) in sums.iter_mut().zip(b) {
-                    *sum += a[0] * i32::from(b[0]) + a[1] * i32::from(b[1]);
+                    // Nothing overflows; checking for it, where checks are on, would keep the
+                    // loop from being vectorised.
+                    let [first, second] = [0, 1].map(|i| a[i].wrapping_mul(i32::from(b[i])));
+                    *sum = sum.wrapping_add(first).wrapping_add(second);
                 }
             }
         }

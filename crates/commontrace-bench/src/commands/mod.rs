@@ -1,0 +1,7 @@
+//! One file per subcommand: what is asked of the server, and what is counted.
+
+pub mod contribute;
+pub mod crash;
+pub mod eval;
+pub mod known_item;
+pub mod latency;

@@ -1,0 +1,157 @@
+//! `commontrace-bench`: measures the product through its HTTP API, as its users meet it.
+//!
+//! It starts the product's own binary and knows nothing of its insides. It makes no load beyond
+//! what a few closed-loop clients do, each with one account, one kept connection and one request
+//! at a time. The product never depends on this crate.
+
+mod api;
+mod client;
+mod commands;
+mod document;
+mod import;
+mod machine;
+mod metrics;
+mod report;
+mod rng;
+mod scoring;
+mod server;
+mod sets;
+mod stats;
+mod texts;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Parser, Subcommand};
+
+use crate::commands::{contribute, crash, eval, known_item, latency};
+use crate::report::{Format, Report, note};
+use crate::server::ServerArgs;
+
+/// Measures a commontrace server: answers, speed, memory, and what survives a kill.
+///
+/// Exits with 1 when something that has to hold does not, with 2 when it could not be measured.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Print one JSON object
+    #[arg(long, global = true, conflicts_with = "markdown")]
+    json: bool,
+    /// Print the tables for docs/benchmarks.md
+    #[arg(long, global = true)]
+    markdown: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Import evaluation sets and judge the answers to their queries
+    Eval(eval::Args),
+    /// Ask each starter trace by its own problem text, again and again
+    KnownItem(known_item::Args),
+    /// Time searches over 200 traces, the start and the memory
+    Latency(latency::Args),
+    /// Count acknowledged contributions a second
+    Contribute(contribute::Args),
+    /// Kill the server while it writes, and look for what it had acknowledged
+    Crash(crash::Args),
+}
+
+impl Command {
+    fn server(&self) -> &ServerArgs {
+        match self {
+            Self::Eval(args) => &args.server,
+            Self::KnownItem(args) => &args.server,
+            Self::Latency(args) => &args.server,
+            Self::Contribute(args) => &args.server,
+            Self::Crash(args) => &args.server,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(failures) if failures.is_empty() => ExitCode::SUCCESS,
+        Ok(failures) => {
+            for failure in failures {
+                note(format_args!("failed: {failure}"));
+            }
+            ExitCode::from(1)
+        }
+        Err(err) => {
+            note(format_args!("error: {err:#}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<Vec<String>> {
+    // One thread for all clients leaves the other cores to the server.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the clients")?;
+    let report = runtime.block_on(async {
+        tokio::select! {
+            report = measure(&cli.command) => report,
+            // Returning drops the server, which kills it, and its temporary data.
+            _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+        }
+    })?;
+    let format = match (cli.json, cli.markdown) {
+        (true, _) => Format::Json,
+        (_, true) => Format::Markdown,
+        _ => Format::Text,
+    };
+    let setting = setting(cli.command.server())?;
+    report
+        .print(format, &setting, &command_line())
+        .context("cannot print the report")?;
+    Ok(report.failures)
+}
+
+async fn measure(command: &Command) -> Result<Report> {
+    match command {
+        Command::Eval(args) => Box::pin(eval::run(args)).await,
+        Command::KnownItem(args) => Box::pin(known_item::run(args)).await,
+        Command::Latency(args) => Box::pin(latency::run(args)).await,
+        Command::Contribute(args) => Box::pin(contribute::run(args)).await,
+        Command::Crash(args) => Box::pin(crash::run(args)).await,
+    }
+}
+
+/// Says what was measured on what.
+fn setting(server: &ServerArgs) -> Result<String> {
+    let revision = machine::revision().map_or_else(String::new, |at| format!(" at {at}"));
+    let machine = machine::describe(&server.folder()?);
+    let engine = server.engine();
+    let build = if cfg!(debug_assertions) {
+        ", debug build"
+    } else {
+        ""
+    };
+    Ok(format!(
+        "commontrace {}{revision}{build}, {engine}; {machine}",
+        env!("CARGO_PKG_VERSION")
+    ))
+}
+
+/// Returns the command to repeat the measurement, without the folders of this machine.
+fn command_line() -> String {
+    let args = std::env::args()
+        .skip(1)
+        .filter(|arg| arg != "--markdown" && arg != "--json");
+    let args = args.map(|arg| {
+        if arg.starts_with('/') {
+            "…".to_owned()
+        } else {
+            arg
+        }
+    });
+    std::iter::once("commontrace-bench".to_owned())
+        .chain(args)
+        .collect::<Vec<_>>()
+        .join(" ")
+}

@@ -1,0 +1,173 @@
+//! What the index holds, and keeping its parts in step.
+
+use std::collections::{BTreeMap, HashMap};
+
+use commontrace_core::TraceId;
+use commontrace_core::fingerprint::Fingerprint;
+
+use crate::document::{Document, Query};
+use crate::lexical::{Counted, Lexical};
+use crate::select::Mask;
+use crate::vectors::{VectorError, Vectors};
+
+/// What ranking needs to know of a document besides its words and vector.
+#[derive(Debug)]
+pub struct Entry {
+    pub id: TraceId,
+    pub trust: f64,
+    pub valid_until: Option<i64>,
+    pub created_at: i64,
+    pub stale: bool,
+    pub fingerprint: Fingerprint,
+    tags: Box<[String]>,
+}
+
+impl Entry {
+    pub fn expired(&self, now: i64) -> bool {
+        self.valid_until.is_some_and(|end| end <= now)
+    }
+}
+
+/// Everything under the lock.
+#[derive(Debug, Default)]
+pub struct State {
+    pub slots: HashMap<TraceId, u32>,
+    pub entries: Vec<Option<Entry>>,
+    free: Vec<u32>,
+    pub lexical: Lexical,
+    pub vectors: Vectors,
+    /// Slots of each tag, ascending.
+    tags: BTreeMap<String, Vec<u32>>,
+}
+
+impl State {
+    pub fn upsert(&mut self, document: &Document, counted: Counted) {
+        let slot = match self.slots.get(&document.id) {
+            Some(&slot) => slot,
+            None => {
+                let slot = self.free.pop().unwrap_or_else(|| {
+                    self.entries.push(None);
+                    u32::try_from(self.entries.len() - 1).expect("fewer documents than 2^32")
+                });
+                self.slots.insert(document.id, slot);
+                slot
+            }
+        };
+        self.untag(slot);
+        for tag in &document.tags {
+            let slots = self.tags.entry(tag.clone()).or_default();
+            if let Err(at) = slots.binary_search(&slot) {
+                slots.insert(at, slot);
+            }
+        }
+        self.lexical.set(slot, counted);
+        self.entries[slot as usize] = Some(Entry {
+            id: document.id,
+            trust: document.trust,
+            valid_until: document.valid_until,
+            created_at: document.created_at,
+            stale: document.stale,
+            fingerprint: document.fingerprint.clone(),
+            tags: document.tags.clone().into(),
+        });
+    }
+
+    pub fn set_vector(&mut self, id: TraceId, vector: &[f32]) -> Result<bool, VectorError> {
+        match self.slots.get(&id) {
+            Some(&slot) => self.vectors.set(slot, vector).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    pub fn remove(&mut self, id: TraceId) -> bool {
+        let Some(slot) = self.slots.remove(&id) else {
+            return false;
+        };
+        self.untag(slot);
+        self.lexical.remove(slot);
+        self.vectors.remove(slot);
+        self.entries[slot as usize] = None;
+        self.free.push(slot);
+        true
+    }
+
+    pub fn change(&mut self, id: TraceId, change: impl FnOnce(&mut Entry)) -> bool {
+        let slot = self.slots.get(&id).map(|&slot| slot as usize);
+        let entry = slot.and_then(|slot| self.entries[slot].as_mut());
+        entry.map(change).is_some()
+    }
+
+    fn untag(&mut self, slot: u32) {
+        let Some(entry) = &self.entries[slot as usize] else {
+            return;
+        };
+        for tag in &entry.tags {
+            if let Some(slots) = self.tags.get_mut(tag) {
+                if let Ok(at) = slots.binary_search(&slot) {
+                    slots.remove(at);
+                }
+                if slots.is_empty() {
+                    self.tags.remove(tag);
+                }
+            }
+        }
+    }
+
+    /// The document at a slot that an index has named.
+    pub fn entry(&self, slot: u32) -> &Entry {
+        self.entries[slot as usize]
+            .as_ref()
+            .expect("indexes name only slots in use")
+    }
+
+    /// The slots that a query may find; `None` if all.
+    pub fn mask(&self, query: &Query<'_>) -> Option<Mask> {
+        let valid = |slot: &u32| query.include_expired || !self.entry(*slot).expired(query.now);
+        if query.tags.is_empty() {
+            if query.include_expired {
+                return None;
+            }
+            return Some(self.slots.values().copied().filter(valid).collect());
+        }
+        let mut lists = Vec::with_capacity(query.tags.len());
+        for tag in query.tags {
+            match self.tags.get(tag) {
+                Some(slots) => lists.push(slots),
+                None => return Some(Mask::default()),
+            }
+        }
+        lists.sort_unstable_by_key(|slots| slots.len());
+        let (rarest, others) = lists.split_first().expect("there is at least one tag");
+        let tagged = |slot: &u32| others.iter().all(|slots| slots.binary_search(slot).is_ok());
+        Some(
+            rarest
+                .iter()
+                .copied()
+                .filter(tagged)
+                .filter(valid)
+                .collect(),
+        )
+    }
+
+    pub fn memory(&self) -> usize {
+        let tags: usize = self
+            .tags
+            .iter()
+            .map(|(t, s)| t.len() + 64 + s.capacity() * 4)
+            .sum();
+        let entries: usize = self
+            .entries
+            .iter()
+            .flatten()
+            .map(|e| {
+                let tags = e.tags.iter().map(|tag| tag.len() + 40).sum::<usize>();
+                tags + e.fingerprint.len() * 96
+            })
+            .sum();
+        self.lexical.memory()
+            + tags
+            + entries
+            + self.entries.capacity() * size_of::<Option<Entry>>()
+            + self.slots.capacity() * 21
+    }
+}

@@ -1,0 +1,14 @@
+//! The program as its operator and its clients meet it: real processes, real sockets, on both
+//! engines where the data is at stake.
+
+mod client;
+mod commands;
+mod embedding;
+mod leaks;
+mod moderating;
+mod place;
+mod provider;
+mod server;
+mod starter_traces;
+mod starting;
+mod stopping;
