@@ -11,6 +11,7 @@ use crate::Line;
 #[serde(default)]
 pub struct Register {
     /// An e-mail address nobody else has registered; no mail is sent to it.
+    #[schemars(email)]
     pub email: Option<Line<3, 254>>,
     /// The name to show beside contributions.
     pub display_name: Option<Line<0, 100>>,

@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use commontrace_core::trace::METADATA_MAX;
 use commontrace_core::{Status, TraceId, UserId};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::traces::{Legacy, RelatedTrace};
 use crate::{Bounded, Object, Text};
 
 /// What to search for: `q`, `tags` or both.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(transform = q_or_tags)]
 pub struct SearchTraces {
     /// An error message or a question.
     #[serde(default)]
@@ -31,6 +33,15 @@ pub struct SearchTraces {
     /// Whether traces whose validity has ended are found, at half weight.
     #[serde(default = "yes")]
     pub include_expired: bool,
+}
+
+/// Says in the schema that one of both is needed.
+fn q_or_tags(schema: &mut Schema) {
+    let either = json!([
+        { "required": ["q"], "properties": { "q": { "type": "string" } } },
+        { "required": ["tags"], "properties": { "tags": { "minItems": 1 } } },
+    ]);
+    schema.insert("anyOf".to_owned(), either);
 }
 
 /// Tags that a search may filter by.

@@ -236,6 +236,10 @@ impl Default for Legacy {
     }
 }
 
+/// What a cursor looks like: a time in microseconds and an id, 24 bytes in Base64 for URLs. A time
+/// before the year 8800 begins like this.
+const CURSOR: &str = "^A[A-Za-v][A-Za-z0-9_-]{30}$";
+
 /// Which traces to list.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub struct ListTraces {
@@ -253,6 +257,7 @@ pub struct ListTraces {
     pub limit: Bounded<1, 100>,
     /// The `next_cursor` of the page before.
     #[serde(default)]
+    #[schemars(regex(pattern = CURSOR))]
     pub cursor: Option<String>,
 }
 

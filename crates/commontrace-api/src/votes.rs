@@ -2,16 +2,17 @@
 
 use chrono::{DateTime, Utc};
 use commontrace_core::trace::METADATA_MAX;
-use commontrace_core::vote::VoteType;
+use commontrace_core::vote::{DOWN_REASONS, VoteType};
 use commontrace_core::{Status, TraceId, UserId, VoteId};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{Line, Object, Text};
 
 /// A vote on somebody else's trace.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(transform = reason_for_down_votes)]
 pub struct CastVote {
     /// For or against.
     pub vote_type: VoteType,
@@ -24,6 +25,14 @@ pub struct CastVote {
     /// The environment it was tried in.
     #[serde(default)]
     pub voter_context: Option<Object<METADATA_MAX>>,
+}
+
+/// Says in the schema that a down-vote needs one of the known reasons.
+fn reason_for_down_votes(schema: &mut Schema) {
+    let down = json!({ "required": ["vote_type"], "properties": { "vote_type": { "const": "down" } } });
+    let reason = json!({ "required": ["feedback_tag"], "properties": { "feedback_tag": { "enum": DOWN_REASONS } } });
+    schema.insert("if".to_owned(), down);
+    schema.insert("then".to_owned(), reason);
 }
 
 /// A vote that counts.

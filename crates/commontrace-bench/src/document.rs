@@ -15,6 +15,7 @@
 //!
 //! What the gate refuses even so is reported as refused, and its queries count as failed.
 
+use commontrace_core::husk::husk;
 use commontrace_core::trace::{TAGS_MAX, TEXT_MAX, TITLE_MAX};
 use serde::{Deserialize, Serialize};
 
@@ -94,39 +95,38 @@ pub fn to_trace(document: &Document) -> (NewTrace, bool) {
     (trace, adapted)
 }
 
-/// Returns whether the write gate would let a trace pass as far as its texts are concerned.
-#[cfg(test)]
-pub fn passes_gate(trace: &NewTrace) -> bool {
-    commontrace_core::husk::husk(&trace.title, &trace.context_text, &trace.solution_text).is_none()
-}
-
 fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or(text).trim_end()
 }
 
 /// Splits a text that is all a document has into title, context and solution; the title is also the
-/// context where there is too little for three. A text too short to split becomes all three, and
-/// the gate will refuse it.
+/// context where the second part says nothing. A single word becomes all three, and the gate will
+/// refuse it.
 fn split(text: &str) -> (&str, &str, &str) {
     let head = cut(text, TITLE_MAX);
     let lines = head.match_indices('\n').map(|(at, _)| at);
     let words = head.match_indices(' ').map(|(at, _)| at).rev();
-    let Some((title, rest)) = split_once(text, lines.chain(words)) else {
+    let places = lines.chain(words).collect::<Vec<_>>();
+    let split_title = |least| split_once(text, &places, least);
+    let Some((title, rest)) = split_title(CONTEXT_SAYS).or_else(|| split_title(1)) else {
         return (first_line(text), first_line(text), text);
     };
-    let paragraphs = rest.match_indices("\n\n").map(|(at, _)| at);
-    let lines = rest.match_indices('\n').map(|(at, _)| at);
-    match split_once(rest, paragraphs.take(20).chain(lines.take(50))) {
-        Some((context, solution)) => (title, context, solution),
-        None => (title, title, rest),
+    let paragraphs = rest.match_indices("\n\n").map(|(at, _)| at).take(20);
+    let lines = rest.match_indices('\n').map(|(at, _)| at).take(50);
+    let places = paragraphs.chain(lines).collect::<Vec<_>>();
+    match split_once(rest, &places, CONTEXT_SAYS) {
+        Some((context, solution)) if husk(title, context, solution).is_none() => {
+            (title, context, solution)
+        }
+        _ => (title, title, rest),
     }
 }
 
-/// Splits at the first of the places at which both sides say enough.
-fn split_once(text: &str, mut places: impl Iterator<Item = usize>) -> Option<(&str, &str)> {
-    let enough =
-        |at: &usize| says(&text[..*at]) >= CONTEXT_SAYS && says(&text[*at..]) >= SOLUTION_SAYS;
-    let at = places.find(enough)?;
+/// Splits at the first of the places at which the left side says at least so much and the right
+/// side enough for a solution.
+fn split_once<'a>(text: &'a str, places: &[usize], least: usize) -> Option<(&'a str, &'a str)> {
+    let enough = |at: usize| says(&text[..at]) >= least && says(&text[at..]) >= SOLUTION_SAYS;
+    let at = places.iter().copied().find(|&at| enough(at))?;
     Some((text[..at].trim(), text[at..].trim()))
 }
 
@@ -157,6 +157,10 @@ mod tests {
             tags: vec!["rust".into()],
         };
         to_trace(&document).0
+    }
+
+    fn passes_gate(trace: &NewTrace) -> bool {
+        husk(&trace.title, &trace.context_text, &trace.solution_text).is_none()
     }
 
     fn fields(trace: &NewTrace) -> [&str; 3] {
@@ -233,7 +237,16 @@ mod tests {
             "",
             "use names.sort() and then reverse the list"
         )));
-        assert!(!passes_gate(&adapt("", "", "use sort()")));
+        assert!(passes_gate(&adapt(
+            "",
+            "",
+            "`sudo ln -s /bin/mkdir /usr/bin/mkdir`"
+        )));
+        assert!(!passes_gate(&adapt(
+            "",
+            "",
+            "~/.dotnet/corefx/cryptography"
+        )));
     }
 
     #[test]

@@ -138,20 +138,50 @@ fn setting(server: &ServerArgs) -> Result<String> {
     ))
 }
 
-/// Returns the command to repeat the measurement, without the folders of this machine.
+/// Returns the command to repeat the measurement.
 fn command_line() -> String {
-    let args = std::env::args()
-        .skip(1)
-        .filter(|arg| arg != "--markdown" && arg != "--json");
-    let args = args.map(|arg| {
-        if arg.starts_with('/') {
-            "…".to_owned()
-        } else {
-            arg
-        }
-    });
+    let args = std::env::args().skip(1);
+    let args = args.filter(|arg| arg != "--markdown" && arg != "--json");
+    let args = args.map(|arg| publishable(&arg));
     std::iter::once("commontrace-bench".to_owned())
         .chain(args)
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// Leaves out of an argument what says more about this machine than about the measurement: its
+/// folders, and the address of a database, which may hold a password.
+fn publishable(arg: &str) -> String {
+    let (flag, value) = match arg.split_once('=') {
+        Some((flag, value)) if flag.starts_with("--") => (format!("{flag}="), value),
+        _ => (String::new(), arg),
+    };
+    match value {
+        url if url.starts_with("postgres") => format!("{flag}URL"),
+        path if path.starts_with('/') => format!("{flag}…"),
+        _ => arg.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_and_folders_are_not_published() {
+        let shown = [
+            ("postgres://u:hunter2@h/d", "URL"),
+            (
+                "--database-url=postgresql://u:hunter2@h/d",
+                "--database-url=URL",
+            ),
+            ("--runs=/home/ada", "--runs=…"),
+            ("/srv/sets", "…"),
+            ("--passes=2", "--passes=2"),
+            ("--set", "--set"),
+        ];
+        for (arg, expected) in shown {
+            assert_eq!(publishable(arg), expected);
+        }
+    }
 }

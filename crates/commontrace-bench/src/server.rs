@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Error, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -69,7 +69,7 @@ impl ServerArgs {
     /// Names the engine that keeps the data, as far as it is known.
     pub fn engine(&self) -> &'static str {
         match (&self.url, &self.database_url) {
-            (Some(_), _) => "unknown engine",
+            (Some(_), _) => "a server that ran already",
             (None, Some(_)) => "PostgreSQL",
             (None, None) => "SQLite",
         }
@@ -179,21 +179,21 @@ impl Launch {
                 server.ready_after = begun.elapsed();
                 Ok(server)
             }
-            Ok(Err(err)) => Err(err.context(self.last_words())),
-            Err(_) => bail!(
-                "the server was not ready within {START:?}; {}",
-                self.last_words()
-            ),
+            Ok(Err(err)) => Err(self.explain(&err)),
+            Err(_) => Err(self.explain(&anyhow!("the server was not ready within {START:?}"))),
         }
     }
 
-    /// Returns the end of what the server printed.
-    pub fn last_words(&self) -> String {
+    /// Adds the end of what the server printed to an error.
+    pub fn explain(&self, err: &Error) -> Error {
         let log = std::fs::read(self.log()).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<_> = log.lines().collect();
         let tail = lines[lines.len().saturating_sub(15)..].join("\n  ");
-        format!("the server printed:\n  {tail}")
+        if tail.is_empty() {
+            return anyhow!("{err:#}");
+        }
+        anyhow!("{err:#}; the server printed:\n  {tail}")
     }
 }
 
@@ -318,7 +318,7 @@ impl Subject {
     /// Stops a server of ours and removes its data.
     pub async fn stop(self) -> Result<()> {
         match self {
-            Self::Own(server, launch) => server.stop().await.with_context(|| launch.last_words()),
+            Self::Own(server, launch) => server.stop().await.map_err(|err| launch.explain(&err)),
             Self::Given(_) => Ok(()),
         }
     }

@@ -146,36 +146,6 @@ pub fn score(relevance: f64, priors: f64, expired: bool) -> f64 {
     (relevance + priors) * if expired { 0.5 } else { 1.0 }
 }
 
-/// How far an answer can be relied on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Confidence {
-    /// Nothing relevant was found.
-    None,
-    /// The best hit may be about something else.
-    Weak,
-    /// The best hit is about what was asked.
-    Strong,
-}
-
-/// What an answer's best hits say about how well the query is answered.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Signals {
-    /// Highest cosine among the hits; `None` if the query or all hits have no vector.
-    pub similarity: Option<f64>,
-    /// Highest normalised lexical score among the hits.
-    pub lexical: f64,
-    /// Share of the query's weight (unknown terms weigh as the rarest) whose terms the best hit has.
-    pub coverage: f64,
-    /// Number of distinct query terms that the best hit has.
-    pub matched: usize,
-    /// Number of distinct query terms.
-    pub terms: usize,
-    /// By how much the best hit's relevance exceeds the fifth one's.
-    pub lead: f64,
-    /// Weight of the cosine in this query.
-    pub dense_weight: f64,
-}
-
 fn logistic(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 
 /// Shortest solution that can say anything, in characters that are letters or digits.
-const SOLUTION_MIN: usize = 15;
+const SOLUTION_MIN: usize = 10;
 /// Shortest context likewise.
 const CONTEXT_MIN: usize = 8;
 
@@ -113,31 +113,52 @@ fn is_template(text: &str) -> bool {
     slots > 0 && said == 0
 }
 
+/// What people write where something is still to be written.
+const PLACEHOLDERS: [&str; 20] = [
+    "todo",
+    "tbd",
+    "n/a",
+    "none",
+    "fixme",
+    "placeholder",
+    "lorem ipsum",
+    "to be filled in",
+    "fill in",
+    "fill me in",
+    "paste",
+    "insert",
+    "describe",
+    "description",
+    "solution",
+    "problem",
+    "context",
+    "error",
+    "title",
+    "text",
+];
+
+/// Returns whether a line holds a placeholder instead of a text: a word such as `TODO`, or a
+/// bracket around such a word or around several (`<describe the fix>`). A tag of markup is neither.
 fn is_slot(body: &str) -> bool {
     let lower = body.to_lowercase();
     let bare = lower.trim_matches(['.', ' ', '*', '_', '`']);
-    let words = [
-        "todo",
-        "tbd",
-        "n/a",
-        "none",
-        "fixme",
-        "placeholder",
-        "lorem ipsum",
-        "to be filled in",
-        "fill in",
-    ];
-    let bracketed = [('<', '>'), ('[', ']'), ('{', '}')]
+    if PLACEHOLDERS.contains(&bare) {
+        return true;
+    }
+    let inside = [('<', '>'), ('[', ']'), ('{', '}')]
         .iter()
-        .any(|&(open, close)| {
-            bare.starts_with(open)
-                && bare.ends_with(close)
-                && bare.matches(open).count() <= 2
-                && bare
-                    .chars()
-                    .all(|c| c.is_alphanumeric() || " _-'?,.{}[]<>/".contains(c))
-        });
-    words.contains(&bare) || bracketed
+        .find_map(|&(open, close)| bare.strip_prefix(open)?.strip_suffix(close));
+    let Some(inside) = inside.map(|inside| inside.trim_matches(['[', ']', '{', '}', ' ', '.']))
+    else {
+        return false;
+    };
+    let is_phrase = inside
+        .chars()
+        .all(|c| c.is_alphanumeric() || " _-'?,.".contains(c));
+    let words = inside
+        .split([' ', '_', '-'])
+        .filter(|word| !word.is_empty());
+    is_phrase && (words.count() >= 2 || PLACEHOLDERS.contains(&inside))
 }
 
 fn is_file_name(text: &str) -> bool {

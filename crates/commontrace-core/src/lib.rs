@@ -4,6 +4,8 @@
 //! input, every function returns the same answer.
 
 pub mod backoff;
+pub mod confidence;
+pub mod email;
 pub mod fingerprint;
 pub mod fusion;
 pub mod husk;

@@ -55,7 +55,10 @@ fn read(path: &Path, documents: &mut Vec<String>) -> Result<(), Box<dyn Error>> 
                 .filter(|line| !line.is_empty())
             {
                 let mut text = String::new();
-                strings(&serde_json::from_str(line)?, &mut text);
+                match serde_json::from_str(line) {
+                    Ok(value) => strings(&value, &mut text),
+                    Err(_) => text.push_str(line),
+                }
                 documents.push(text);
             }
         }

@@ -8,8 +8,8 @@
 //! assert_eq!(answer.text, "cd /home/[user]/src && export DB_PASSWORD=[redacted:password]");
 //! ```
 //!
-//! How it works: one pass over the text finds keywords ([`prefilter`]); only the rules whose keyword
-//! occurs are compiled and run ([`rules`], [`detect`]); overlapping findings are merged ([`scan`]).
+//! How it works: one pass over the text finds keywords (`prefilter`); only the rules whose keyword
+//! occurs are compiled and run (`rules`, `detect`); overlapping findings are merged (`scan`).
 //!
 //! **Invariants.** The same text gives the same answer. Redacting twice changes nothing more. No input
 //! makes it panic. A replacement shows no part of what it replaces.

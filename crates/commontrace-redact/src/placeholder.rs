@@ -42,7 +42,7 @@ fn is_template(value: &str) -> bool {
     let format = value
         .strip_prefix('%')
         .is_some_and(|name| name.len() < 3 || name.ends_with('%') || name.starts_with('('));
-    let brackets = ["${", "{{", "$(", "<%", "#{", "%(", "@{", "\\("];
+    let brackets = ["${", "{{", "$(", "<%", "#{", "%(", "@{", "\\(", "%s"];
     matches!(first, '<' | '{' | '[' | '(')
         || variable
         || format
@@ -78,7 +78,7 @@ fn is_mask(value: &str) -> bool {
 fn says_so(value: &str) -> bool {
     let lower = value.to_ascii_lowercase();
     const WORDS: &str = "example placeholder changeme change-me change_me change.me redacted dummy your_ your- \
-        goes-here goeshere goes_here -here _here insert replace lorem deadbeef";
+        goes-here goeshere goes_here -here _here insert replace lorem deadbeef yourkey yourapi yourtoken keyhere tokenhere";
     lower.starts_with("your")
         || WORDS
             .split_ascii_whitespace()

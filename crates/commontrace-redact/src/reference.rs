@@ -1,6 +1,7 @@
 //! Values that are program text: a member of an object, a path, an expression, a version.
 
 use crate::placeholder;
+use crate::view::tail;
 
 /// Whether a value points at something: a path, a URL, an option list, a member of an object.
 pub(crate) fn points_elsewhere(value: &str) -> bool {
@@ -55,6 +56,30 @@ pub(crate) fn points_elsewhere(value: &str) -> bool {
         || concatenation()
 }
 
+/// The name that ends where `before` ends.
+pub(crate) fn name_before(before: &str) -> &str {
+    let before = tail(before, 64);
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    &before[before.trim_end_matches(is_part).len()..]
+}
+
+/// Whether a name says that its value is meant for everybody: `PublicKeyToken`, `next_page_token`.
+pub(crate) fn is_harmless_name(name: &str) -> bool {
+    const HANDED_OUT: [&str; 9] = [
+        "nexttoken",
+        "pagetoken",
+        "continuationtoken",
+        "startingtoken",
+        "locktoken",
+        "synctoken",
+        "requesttoken",
+        "clienttoken",
+        "actiontoken",
+    ];
+    let name = name.replace(['_', '-'], "").to_ascii_lowercase();
+    name.contains("public") || HANDED_OUT.iter().any(|end| name.ends_with(end))
+}
+
 /// Whether an unquoted value is an expression or an identifier of a program.
 pub(crate) fn is_expression(value: &str) -> bool {
     /// Stems that programs number: `arg1`, `utf8`, `sha256`.
@@ -66,7 +91,6 @@ pub(crate) fn is_expression(value: &str) -> bool {
         .to_ascii_lowercase();
     value.contains(['(', ')', '[', ']', '{', '}', '<', '>', '|', '?', '\\'])
         || placeholder::is_listed(STEMS, &stem)
-        || is_identifier(value)
         || is_number(value)
 }
 
@@ -89,19 +113,16 @@ pub(crate) fn is_identifier(value: &str) -> bool {
 fn is_number(value: &str) -> bool {
     const SUFFIXES: &str =
         "u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64 u ul ull l ll n f";
-    let digits = |text: &str, test: fn(&u8) -> bool| {
-        !text.is_empty() && text.as_bytes().iter().all(|b| test(b) || *b == b'_')
-    };
-    let hexadecimal = value
-        .strip_prefix("0x")
-        .or_else(|| value.strip_prefix("0X"));
+    let (is_negative, value) = value
+        .strip_prefix('-')
+        .map_or((false, value), |rest| (true, rest));
+    let value = value.to_ascii_lowercase();
+    if let Some(rest) = value.strip_prefix("0x") {
+        return rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    }
     let suffix = value.trim_start_matches(|c: char| c.is_ascii_digit() || c == '_');
-    let is_suffix =
-        suffix.is_empty() || placeholder::is_listed(SUFFIXES, &suffix.to_ascii_lowercase());
-    hexadecimal.is_some_and(|rest| digits(rest, u8::is_ascii_hexdigit))
-        || (is_suffix
-            && digits(&value[..value.len() - suffix.len()], u8::is_ascii_digit)
-            && !suffix.is_empty())
+    let has_suffix = placeholder::is_listed(SUFFIXES, suffix);
+    suffix.len() < value.len() && (has_suffix || (is_negative && suffix.is_empty()))
 }
 
 /// Whether a value is a version, a date or the name of a file.
@@ -134,7 +155,10 @@ mod tests {
             assert!(!points_elsewhere(value), "{value}");
         }
         assert!(
-            is_expression("MAX_TOKENS_2") && is_expression("0x80550006") && is_expression("64i32")
+            is_identifier("MAX_TOKENS_2")
+                && is_expression("-64")
+                && is_expression("0x80550006")
+                && is_expression("64i32")
         );
         assert!(!is_expression("84736251") && !is_expression("a1_b2_c3"));
         assert!(is_expression("getenv(1)") && is_expression("arg1") && !is_expression("kX7vq92"));

@@ -1,8 +1,12 @@
 //! The rule set: read from the data files once, each expression compiled when its keyword first occurs.
 //!
-//! The files are gitleaks' own, so its expressions are written for Go. Two things are adapted while reading:
-//! braces that Go takes literally are escaped, and matching is on ASCII, which is what `\w` and `\b` mean in
-//! Go and compiles some fifty times faster than Unicode classes.
+//! gitleaks' expressions are written for Go and for files of source code. While reading, we
+//!
+//! - escape braces that Go takes literally, and match on ASCII, which is what `\w` and `\b` mean in Go and
+//!   compiles some twenty times faster than Unicode classes;
+//! - drop what needs a file name, and the prefix of expressions for `<name> = <value>`, which only slows them;
+//! - let a token be followed by the punctuation of prose, and mark it to its last character;
+//! - ask more of a value that only its name makes suspicious (`looks_random`).
 
 use std::sync::{LazyLock, OnceLock};
 
@@ -225,6 +229,15 @@ impl Rule {
         to_char_boundaries(view, start, end)
     }
 
+    /// Whether the name in `view[start..]`, which leads to `value`, makes a secret of it.
+    fn believes_name(&self, view: &str, value: &str, start: usize) -> bool {
+        let start = start - reference::name_before(&view[..start]).len();
+        let name = view[start..].split(value).next().unwrap_or("");
+        let in_address = view[..start].ends_with(':') && name.ends_with(':');
+        looks_random(value, name)
+            && (self.rank() != Rank::Guess || !(in_address || is_other_name(name)))
+    }
+
     /// Whether `value` is random enough, no placeholder and not on an allowlist.
     fn believes(&self, view: &str, value: &str, start: usize, end: usize) -> bool {
         if self.entropy > 0.0 && entropy::shannon(value.as_bytes()) <= self.entropy {
@@ -235,7 +248,7 @@ impl Rule {
             Guard::Token => !placeholder::is_obvious(value) && !placeholder::is_hash_or_id(value),
             Guard::Password => !placeholder::is_password(value),
         };
-        if !plausible || (self.named && !looks_random(value, &view[..start], &view[start..end])) {
+        if !plausible || (self.named && !self.believes_name(view, value, start)) {
             return false;
         }
         let place = allow::Place {
@@ -259,33 +272,31 @@ fn to_char_boundaries(text: &str, mut start: usize, mut end: usize) -> (usize, u
     (start, end)
 }
 
-/// Whether a value that only a provider's name points at can be a secret at all.
+/// Whether a value that only a name points at can be a secret at all.
 ///
-/// Words, plain numbers and, unless the name itself speaks of a key, hashes and ids are not.
-fn looks_random(value: &str, before: &str, matched: &str) -> bool {
-    let digits = value.bytes().filter(u8::is_ascii_digit).count();
-    let letters = value.bytes().filter(u8::is_ascii_alphabetic).count();
-    if digits == 0
-        || letters == 0
-        || reference::points_elsewhere(value)
-        || reference::is_identifier(value)
-    {
-        return false;
-    }
-    if !placeholder::is_hash_or_id(value) {
-        return true;
-    }
-    let is_part_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-    let start = before.trim_end_matches(is_part_of_name).len();
-    let name = format!(
-        "{}{}",
-        &before[start..],
-        matched.split(value).next().unwrap_or("")
-    )
-    .to_ascii_lowercase();
-    ["key", "token", "secret", "passw", "auth", "credential"]
-        .iter()
-        .any(|word| name.contains(word))
+/// Words, plain numbers and program text are not; hashes and ids only if the name itself speaks of a key.
+fn looks_random(value: &str, name: &str) -> bool {
+    let has = |test: fn(&u8) -> bool| value.as_bytes().iter().any(test);
+    let is_mixed = has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic);
+    let is_program_text = reference::points_elsewhere(value) || reference::is_identifier(value);
+    let speaks_of_key = || {
+        let name = name.to_ascii_lowercase();
+        ["key", "token", "secret", "passw", "auth", "credential"]
+            .iter()
+            .any(|word| name.contains(word))
+    };
+    is_mixed && !is_program_text && (!placeholder::is_hash_or_id(value) || speaks_of_key())
+}
+
+/// Whether a name that may belong to a secret belongs to something else: `public_key`, `KeyMaterialId`.
+fn is_other_name(name: &str) -> bool {
+    let lower = name
+        .trim_end_matches(|c: char| !c.is_ascii_alphanumeric())
+        .to_ascii_lowercase();
+    reference::is_harmless_name(&lower)
+        || ["id", "name", "type", "source", "url", "arn", "path"]
+            .iter()
+            .any(|end| lower.ends_with(end))
 }
 
 /// Compiles an expression written for Go, matching on ASCII.

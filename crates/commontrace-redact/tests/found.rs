@@ -253,7 +253,11 @@ fn contexts() -> Vec<(String, String, &'static [&'static str])> {
             &word,
             &["password-in-netrc"],
         ),
-        case("curl -u mira:§ https://x.io", &word, &["password-in-curl"]),
+        case(
+            "curl -u mira:§ https://x.io",
+            &word,
+            &["password-in-command"],
+        ),
         case("sshpass -p §  ssh x", &word, &["password-in-command"]),
         case("mysql -uroot -p§ app", &word, &["password-in-command"]),
         case("SECRET_KEY = '§'", &machine_key, &["secret"]),

@@ -1,6 +1,6 @@
 //! Measures ranking, silence and speed on sets of queries with known answers.
 //!
-//! `eval_dev FOLDER [--model DIR] [--cache DIR] [--only SET] [--signals FILE]`
+//! `eval_dev FOLDER [--model DIR] [--cache DIR] [--only SET] [--sample DOCUMENTS] [--signals FILE]`
 //!
 //! FOLDER holds one folder per set: `corpus.jsonl` {id, title, context, solution, tags},
 //! `queries.jsonl` {id, text, kind} and `qrels.tsv` (query, document, grade). Without a model only
@@ -11,7 +11,7 @@
     reason = "a measuring tool prints its measurements"
 )]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -45,9 +45,16 @@ fn main() -> Result<()> {
     sets.sort();
     sets.retain(|path| path.join("corpus.jsonl").is_file());
     for path in sets {
-        let set = Set::read(&path)?;
+        let mut set = Set::read(&path)?;
         if options.only.as_ref().is_some_and(|only| *only != set.name) {
             continue;
+        }
+        let texts: Vec<String> = set.documents.iter().map(embedding_text).collect();
+        let mut of_documents = embed(&texts)?;
+        let asked: Vec<String> = set.queries.iter().map(|q| q.text.clone()).collect();
+        let mut of_queries = embed(&asked)?;
+        if let Some(size) = options.sample {
+            set.sample(size, &mut of_documents, &mut of_queries);
         }
         let started = Instant::now();
         let index = SearchIndex::new();
@@ -55,15 +62,11 @@ fn main() -> Result<()> {
             .iter()
             .for_each(|document| index.upsert(document));
         let built = started.elapsed();
-        let texts: Vec<String> = set.documents.iter().map(embedding_text).collect();
-        let of_documents = embed(&texts)?;
         if let Some(vectors) = &of_documents {
             for (document, vector) in set.documents.iter().zip(vectors) {
                 index.set_vector(document.id, vector)?;
             }
         }
-        let asked: Vec<String> = set.queries.iter().map(|q| q.text.clone()).collect();
-        let of_queries = embed(&asked)?;
         let off_topic: Vec<String> = OFF_TOPIC.lines().map(str::to_owned).collect();
         let of_off_topic = embed(&off_topic)?;
         let (words, vectors) = index.memory();
@@ -108,6 +111,7 @@ struct Options {
     cache: PathBuf,
     only: Option<String>,
     signals: Option<PathBuf>,
+    sample: Option<usize>,
 }
 
 impl Options {
@@ -118,6 +122,7 @@ impl Options {
             cache: std::env::temp_dir().join("commontrace-eval"),
             only: None,
             signals: None,
+            sample: None,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -130,6 +135,7 @@ impl Options {
                 "--model" => options.model = Some(value()?.into()),
                 "--cache" => options.cache = value()?.into(),
                 "--only" => options.only = Some(value()?),
+                "--sample" => options.sample = Some(value()?.parse()?),
                 "--signals" => options.signals = Some(value()?.into()),
                 _ => options.folder = argument.into(),
             }
@@ -215,6 +221,62 @@ impl Set {
     }
 }
 
+impl Set {
+    /// Keeps the relevant documents of every so many queries, as many others, and those queries.
+    fn sample(
+        &mut self,
+        size: usize,
+        documents: &mut Option<Vec<Vec<f32>>>,
+        queries: &mut Option<Vec<Vec<f32>>>,
+    ) {
+        let half = (size / 2).max(1);
+        let step = (self.queries.len() / half).max(1);
+        let asked: Vec<usize> = (0..self.queries.len()).step_by(step).take(half).collect();
+        let mut kept: BTreeSet<usize> = asked
+            .iter()
+            .flat_map(|&at| self.relevant[at].keys())
+            .map(|id| id.0.as_u128() as usize - 1)
+            .collect();
+        let step = (self.documents.len() / half).max(1);
+        kept.extend((0..self.documents.len()).step_by(step).take(half));
+        let ids: HashMap<TraceId, TraceId> = kept
+            .iter()
+            .enumerate()
+            .map(|(place, &at)| {
+                let id = TraceId(Uuid::from_u128(place as u128 + 1));
+                (self.documents[at].id, id)
+            })
+            .collect();
+        self.documents = kept
+            .iter()
+            .map(|&at| Document {
+                id: ids[&self.documents[at].id],
+                ..self.documents[at].clone()
+            })
+            .collect();
+        self.relevant = asked
+            .iter()
+            .map(|&at| {
+                self.relevant[at]
+                    .iter()
+                    .filter_map(|(id, &g)| Some((*ids.get(id)?, g)))
+                    .collect()
+            })
+            .collect();
+        let mut place = 0;
+        self.queries.retain(|_| {
+            place += 1;
+            asked.contains(&(place - 1))
+        });
+        if let Some(vectors) = documents {
+            *vectors = kept.iter().map(|&at| vectors[at].clone()).collect();
+        }
+        if let Some(vectors) = queries {
+            *vectors = asked.iter().map(|&at| vectors[at].clone()).collect();
+        }
+    }
+}
+
 /// Embeds texts on two threads, or reads what an earlier run kept.
 fn vectors(model: &MiniLm, cache: &Path, texts: &[String]) -> Result<Vec<Vec<f32>>> {
     fs::create_dir_all(cache)?;
@@ -276,16 +338,19 @@ fn query<'a>(text: &'a str, vector: Option<&'a [f32]>) -> Query<'a> {
         tags: &[],
         context: None,
         include_expired: true,
+        abstain: true,
         now: 0,
         limit: 10,
     }
 }
 
 impl Run<'_> {
-    fn ask(&self, at: usize, vectors: Option<&[Vec<f32>]>) -> Answer {
+    fn ask(&self, at: usize, vectors: Option<&[Vec<f32>]>, abstain: bool) -> Answer {
         let vector = vectors.map(|vectors| vectors[at].as_slice());
-        self.index
-            .search(&query(&self.set.queries[at].text, vector))
+        self.index.search(&Query {
+            abstain,
+            ..query(&self.set.queries[at].text, vector)
+        })
     }
 
     fn ranking(&self, vectors: Option<&[Vec<f32>]>) {
@@ -293,7 +358,7 @@ impl Run<'_> {
         let mut times = Vec::new();
         for (at, asked) in self.set.queries.iter().enumerate() {
             let started = Instant::now();
-            let answer = self.ask(at, vectors);
+            let answer = self.ask(at, vectors, true);
             times.push(started.elapsed());
             let found: Vec<TraceId> = answer.hits.iter().map(|hit| hit.id).collect();
             let value = ndcg(&found, &self.set.relevant[at]);
@@ -321,40 +386,34 @@ impl Run<'_> {
         documents: Option<&[Vec<f32>]>,
         mut signals: Option<&mut fs::File>,
     ) -> Result<()> {
-        let mut note = |case: &str, answer: &Answer| -> Result<()> {
+        let mut note = |case: &str, answer: &Answer, value: f64| -> Result<()> {
             if let (Some(file), Some(s)) = (signals.as_mut(), answer.signals) {
                 let similarity = s.similarity.unwrap_or(-1.0);
                 writeln!(
                     file,
-                    "{}\t{}\t{case}\t{similarity}\t{}\t{}\t{}\t{}\t{}\t{}",
-                    self.set.name,
-                    self.name,
-                    s.lexical,
-                    s.coverage,
-                    s.matched,
-                    s.terms,
-                    s.lead,
-                    s.dense_weight,
+                    "{}\t{}\t{case}\t{similarity}\t{}\t{}\t{}\t{}\t{}\t{value}",
+                    self.set.name, self.name, s.lexical, s.coverage, s.matched, s.terms, s.lead,
                 )?;
             }
             Ok(())
         };
         let mut bands: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
         for at in 0..self.set.queries.len() {
-            let answer = self.ask(at, vectors);
+            let answer = self.ask(at, vectors, false);
             let relevant = &self.set.relevant[at];
             let right = answer
                 .hits
                 .first()
                 .is_some_and(|hit| relevant.contains_key(&hit.id));
             let case = if right { "right" } else { "other" };
-            note(case, &answer)?;
+            let found: Vec<TraceId> = answer.hits.iter().map(|hit| hit.id).collect();
+            note(case, &answer, ndcg(&found, relevant))?;
             bands.entry(case).or_default()[answer.confidence as usize] += 1;
             for id in relevant.keys() {
                 self.index.remove(*id);
             }
-            let answer = self.ask(at, vectors);
-            note("removed", &answer)?;
+            let answer = self.ask(at, vectors, false);
+            note("removed", &answer, 0.0)?;
             bands.entry("removed").or_default()[answer.confidence as usize] += 1;
             for id in relevant.keys() {
                 let place = id.0.as_u128() as usize - 1;
@@ -367,7 +426,7 @@ impl Run<'_> {
         for (at, text) in off_topic.iter().enumerate() {
             let vector = off_vectors.map(|vectors| vectors[at].as_slice());
             let answer = self.index.search(&query(text, vector));
-            note("off-topic", &answer)?;
+            note("off-topic", &answer, 0.0)?;
             bands.entry("off-topic").or_default()[answer.confidence as usize] += 1;
         }
         let shown: Vec<String> = bands

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-pub use commontrace_core::fusion::{Confidence, Signals};
+pub use commontrace_core::confidence::{Confidence, Signals};
 use commontrace_core::{TraceId, UserId};
 
 /// A trace as the index needs it.
@@ -45,6 +45,8 @@ pub struct Query<'a> {
     pub context: Option<&'a BTreeMap<String, String>>,
     /// Whether documents past their validity are shown, at half weight, or left out.
     pub include_expired: bool,
+    /// Whether the answer may be withheld when nothing seems relevant.
+    pub abstain: bool,
     /// The time to judge validity by, in microseconds since 1970.
     pub now: i64,
     /// Most hits wanted.

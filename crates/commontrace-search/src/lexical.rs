@@ -81,6 +81,7 @@ pub struct Weighed {
     id: Option<u32>,
     /// Inverse document frequency times the term's weight in the query.
     pub weight: f32,
+    filler: bool,
 }
 
 /// What one slot holds.
@@ -232,7 +233,11 @@ impl Lexical {
         weighed.truncate(MAX_QUERY_TERMS);
         weighed
             .into_iter()
-            .map(|(weight, _, id)| Weighed { id, weight })
+            .map(|(weight, term, id)| Weighed {
+                id,
+                weight,
+                filler: term.filler,
+            })
             .collect()
     }
 
@@ -256,19 +261,33 @@ impl Lexical {
         scores
     }
 
-    /// Share of the query's weight whose terms occur in `slot`, and the number of those terms.
-    pub fn coverage(&self, terms: &[Weighed], slot: u32) -> (f32, usize) {
-        let (mut all, mut covered, mut count) = (0.0, 0.0, 0);
-        for term in terms {
+    /// How much of a query `slot` covers, fillers aside.
+    pub fn coverage(&self, terms: &[Weighed], slot: u32) -> Coverage {
+        let (mut all, mut covered) = (0.0, 0.0);
+        let mut coverage = Coverage::default();
+        for term in terms.iter().filter(|term| !term.filler) {
+            coverage.terms += 1;
             all += term.weight;
             if term
                 .id
                 .is_some_and(|id| self.postings[id as usize].contains(slot))
             {
+                coverage.matched += 1;
                 covered += term.weight;
-                count += 1;
             }
         }
-        (if all > 0.0 { covered / all } else { 0.0 }, count)
+        coverage.share = if all > 0.0 { covered / all } else { 0.0 };
+        coverage
     }
+}
+
+/// How much of a query a document covers.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Coverage {
+    /// Share of the query's weight, 0 to 1.
+    pub share: f32,
+    /// Number of its distinct terms that the document has.
+    pub matched: usize,
+    /// Number of its distinct terms.
+    pub terms: usize,
 }

@@ -1,11 +1,12 @@
 //! Reads a query before any index is asked: its weighted terms and how much it looks like the
 //! output of a tool rather than a question.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 use commontrace_core::fusion::QueryShape;
 
-use crate::tokenize::for_each_token;
+use crate::tokenize::{for_each_token, tokens};
 
 /// Exponent on the number of times a term is repeated: a little, since questions repeat what they
 /// are about and pasted code repeats what it is not about.
@@ -14,6 +15,9 @@ const REPEAT: f32 = 0.2;
 /// What a term of the headline counts more than one of the rest: it names the problem.
 const HEADLINE: f32 = 2.0;
 
+/// What a filler counts less than other terms.
+const FILLER: f32 = 0.7;
+
 /// A distinct term of a query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Term {
@@ -21,7 +25,29 @@ pub struct Term {
     pub text: String,
     /// How much it counts in this query, from 1.
     pub weight: f32,
+    /// Whether it says nothing of what the query is about, as `how` and `want` do.
+    pub filler: bool,
 }
+
+/// The tokens of words that hold questions together. Matching them is no evidence that a document
+/// is about the same thing, however rare they are in a young collection.
+static FILLERS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    tokens(
+        "i me my mine we us our you your he him his she her hers them its itself myself one ones \
+         how what when where which who whom whose why can could should would may might must shall \
+         am were been being do does did done doing have has had having get gets got getting let \
+         lets want wants wanted need needs needed try tries trying tried know keep keeps like \
+         likes go goes going come take give put see say tell mean means happen happens seem seems \
+         use uses used using work works working possible able way ways thing things something \
+         anything someone everyone good best better nice right please help thanks thank hi hello \
+         just so too very much many some any all each every both few more most less least only own \
+         same other another also even still yet now again ever never always here than from about \
+         over under between after before during without within out up down off because while \
+         until though although via per instead around really actually",
+    )
+    .into_iter()
+    .collect()
+});
 
 /// What a query's text says about itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,11 +70,16 @@ pub fn analyze(text: &str) -> Analysis {
             order.push(Term {
                 text: token.to_owned(),
                 weight: 1.0,
+                filler: false,
             });
         }
     });
     for term in &mut order {
         term.weight = term.weight.powf(REPEAT);
+        term.filler = FILLERS.contains(&term.text);
+        if term.filler {
+            term.weight *= FILLER;
+        }
     }
     if headline.len() < text.trim().len() {
         let mut raised = vec![false; order.len()];

@@ -35,7 +35,9 @@ pub fn init(format: Format, filter: &str, colour: bool) -> Result<(), LoggingErr
         .map_err(|err| LoggingError::Filter(filter.into(), err))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        // It would be told on standard error too, where nobody listens, and end in a panic.
+        .log_internal_errors(false);
     match format {
         Format::Pretty => builder.with_ansi(colour).finish().try_init(),
         Format::Json => builder

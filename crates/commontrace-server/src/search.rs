@@ -141,11 +141,10 @@ impl Search {
         store: &Store,
         since: DateTime<Utc>,
     ) -> commontrace_store::Result<(DateTime<Utc>, bool)> {
-        let mut vectorless = false;
-        let mut newest = since;
-        let mut from = since - OVERLAP;
+        let (mut vectorless, mut newest, mut from) = (false, since, since - OVERLAP);
         loop {
             let changes = store.changes(from, CHANGES_PAGE).await?;
+            let Some(last) = changes.last() else { break };
             for (id, _) in &changes.deleted {
                 self.forget(*id);
             }
@@ -157,17 +156,8 @@ impl Search {
                     self.apply(row);
                 }
             }
-            let last = changes.changed.last().map(|(_, at)| *at);
-            let deleted = changes.deleted.last().map(|(_, at)| *at);
-            newest = newest
-                .max(last.unwrap_or(newest))
-                .max(deleted.unwrap_or(newest));
-            let full = changes.changed.len() as i64 == CHANGES_PAGE;
-            match last {
-                // More than a page at one single moment cannot be told apart by time.
-                Some(last) if full && last > from => from = last,
-                _ => break,
-            }
+            newest = newest.max(last);
+            from = last + TimeDelta::microseconds(1);
         }
         self.report_backlog();
         Ok((newest, vectorless && self.model.is_some()))

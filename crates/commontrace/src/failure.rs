@@ -39,15 +39,22 @@ impl Failure {
         self
     }
 
+    /// Names the place where it happened, unless the message does.
+    pub fn at(mut self, place: &str) -> Self {
+        if !self.message.contains(place) {
+            self.message = format!("{place}: {}", self.message);
+        }
+        self
+    }
+
     /// Prints it to standard error and returns the exit code.
-    #[expect(
-        clippy::print_stderr,
-        reason = "this is where a command's failure is told"
-    )]
     pub fn report(&self) -> ExitCode {
-        eprintln!("error: {}", self.message);
+        use std::io::Write as _;
+        // A reader that has gone away must not change the exit code.
+        let mut stderr = std::io::stderr().lock();
+        let _ = writeln!(stderr, "error: {}", self.message);
         if let Some(hint) = &self.hint {
-            eprintln!("\nhint: {hint}");
+            let _ = writeln!(stderr, "\nhint: {hint}");
         }
         ExitCode::from(self.code)
     }

@@ -67,7 +67,18 @@ fn create_private(folder: &Path) -> Result<(), Failure> {
 
 /// Opens and migrates the store.
 pub async fn store(config: &Config) -> Result<Store, Failure> {
-    Ok(Store::open(&location(config)?).await?)
+    let opened = Store::open(&location(config)?).await;
+    opened.map_err(|err| Failure::from(err).at(&place(config)))
+}
+
+/// Names where the settings say the store is, without a password.
+pub fn place(config: &Config) -> String {
+    match (location(config), &config.storage.database_url) {
+        (Ok(Location::File(path)), _) => path.display().to_string(),
+        // Its debug form leaves the password out.
+        (_, Some(url)) => format!("{url:?}"),
+        (_, None) => config.storage.data_dir.display().to_string(),
+    }
 }
 
 /// Prepares the configured embedder. A local model that is absent is downloaded; where that fails,
@@ -115,7 +126,10 @@ async fn local(folder: &Path) -> Result<Option<Embedder>, Failure> {
                 return Ok(None);
             }
         }
-        Err(err) => return Err(Failure::new(chain(&err))),
+        Err(err) => {
+            return Err(Failure::new(chain(&err))
+                .hint("EMBEDDING_PROVIDER=none searches by words alone"));
+        }
     }
     let model = MiniLm::load(folder).map_err(|err| {
         Failure::new(chain(&err))

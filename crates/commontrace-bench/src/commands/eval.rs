@@ -59,7 +59,8 @@ struct Outcome {
     set: String,
     imported: Imported,
     adapted: usize,
-    embedded_after: Duration,
+    /// From the first request until every trace had its vector, if they get any.
+    embedded_after: Option<Duration>,
     answerable: Tally,
     unanswerable: Tally,
     first: Latencies,
@@ -101,7 +102,8 @@ async fn evaluate(args: &Args, set: &EvaluationSet, target: &Target) -> Result<O
     let begun = Instant::now();
     let imported = import::import(target, &traces).await?;
     import::embedded(target).await?;
-    let embedded_after = begun.elapsed();
+    let embeds = args.server.embedding != Some(Embedding::None);
+    let embedded_after = embeds.then(|| begun.elapsed());
 
     let ids = imported.ids.iter().zip(&corpus);
     let documents: HashMap<&str, &str> = ids
@@ -322,15 +324,18 @@ fn work_row(outcome: &Outcome) -> Vec<String> {
         outcome.adapted,
         imported.redacted,
     ];
-    let rates = [
-        per_second(imported.stored(), imported.took),
-        per_second(imported.stored(), outcome.embedded_after),
-    ];
+    let import_rate = per_second(imported.stored(), imported.took);
+    let rates = [Some(import_rate), embedding_rate(outcome)];
     let mut row = vec![outcome.set.clone()];
     row.extend(counts.map(|count| count.to_string()));
-    row.extend(rates.map(|rate| format!("{rate:.0}")));
+    row.extend(rates.map(|rate| rate.map_or("-".to_owned(), |rate| format!("{rate:.0}"))));
     row.extend(outcome.first.cells());
     row
+}
+
+fn embedding_rate(outcome: &Outcome) -> Option<f64> {
+    let after = outcome.embedded_after?;
+    Some(per_second(outcome.imported.stored(), after))
 }
 
 fn figures_of(outcome: &Outcome) -> Value {
@@ -354,7 +359,7 @@ fn figures_of(outcome: &Outcome) -> Value {
         "redacted": imported.redacted, "refusals": imported.refusals,
         "import_per_second": rounded(per_second(imported.stored(), imported.took), 1),
         "contribute_latency": imported.latencies.to_json(),
-        "embedded_per_second": rounded(per_second(imported.stored(), outcome.embedded_after), 1),
+        "embedded_per_second": embedding_rate(outcome).map(|rate| rounded(rate, 1)),
         "search_latency": outcome.first.to_json(),
         "repeated_search_latency": outcome.repeated.to_json(),
         "degraded": outcome.degraded, "answers_changed": outcome.changed,

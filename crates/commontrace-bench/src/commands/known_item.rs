@@ -77,7 +77,7 @@ pub async fn run(args: &Args) -> Result<Report> {
         passes.push(Pass {
             hit_1: share(1),
             hit_3: share(3),
-            mrr: reciprocal.sum::<f64>() / places.len() as f64,
+            mrr: reciprocal.fold(0.0, |sum, share| sum + share) / places.len() as f64,
             changed,
             latencies: Latencies::new(times),
         });

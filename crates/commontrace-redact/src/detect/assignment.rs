@@ -11,7 +11,7 @@ use crate::entropy;
 use crate::placeholder;
 use crate::reference;
 use crate::scan::{Candidate, Rank};
-use crate::view::{head, tail};
+use crate::view::head;
 
 /// What a name promises of its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub(crate) const NAMES: [(&str, Value); 26] = [
 pub(crate) fn find(view: &str, names: &[(usize, Value)], out: &mut Vec<Candidate>) {
     let mut marked = 0;
     for (end, kind) in names {
-        if *end < marked || goes_on(&view[*end..]) || is_harmless_name(&view[..*end]) {
+        if *end < marked || goes_on(&view[*end..]) || is_harmless(&view[..*end], &view[*end..]) {
             continue;
         }
         let Some(setting) = setting::after(view, *end) else {
@@ -84,7 +84,7 @@ pub(crate) fn member(name: &str, value: &str) -> Option<&'static str> {
         value,
         form: Form::Quoted,
     };
-    (!is_harmless_name(name) && is_secret(&setting, *kind)).then_some(rule(*kind))
+    (!is_harmless(name, "") && is_secret(&setting, *kind)).then_some(rule(*kind))
 }
 
 fn rule(kind: Value) -> &'static str {
@@ -99,21 +99,24 @@ fn goes_on(rest: &str) -> bool {
     rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-'))
 }
 
-/// Whether the name says that its value is no secret, or is another word: `PublicKeyToken`, `bypass`.
-fn is_harmless_name(before: &str) -> bool {
-    let name = tail(before, 32);
-    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    let name = &name[name.trim_end_matches(is_part).len()..];
-    let is_other_word = || {
-        let stem = name
-            .strip_suffix("pass")
-            .or_else(|| name.strip_suffix("PASS"))?;
-        Some(
-            stem.ends_with(|c: char| c.is_ascii_alphabetic())
-                && !stem.to_ascii_lowercase().ends_with("db"),
-        )
-    };
-    name.to_ascii_lowercase().contains("public") || is_other_word().unwrap_or(false)
+/// Whether what ends here is no name of a secret, or only looks like one: `PublicKeyToken`, `bypass`.
+fn is_harmless(before: &str, after: &str) -> bool {
+    let name = reference::name_before(before);
+    // In `arn:aws:x:secret:y` and `AWS::X::Secret` the word is a part of an address.
+    let context = &before[..before.len() - name.len()];
+    let in_address = context.ends_with("::") || (context.ends_with(':') && after.starts_with(':'));
+    in_address || reference::is_harmless_name(name) || is_other_word(name)
+}
+
+/// Whether a name that ends in "pass" is a word of its own.
+fn is_other_word(name: &str) -> bool {
+    let stem = name
+        .strip_suffix("pass")
+        .or_else(|| name.strip_suffix("PASS"));
+    stem.is_some_and(|stem| {
+        stem.ends_with(|c: char| c.is_ascii_alphabetic())
+            && !stem.to_ascii_lowercase().ends_with("db")
+    })
 }
 
 fn is_secret(setting: &Setting<'_>, kind: Value) -> bool {
@@ -121,6 +124,7 @@ fn is_secret(setting: &Setting<'_>, kind: Value) -> bool {
     let length = value.chars().count();
     let plausible = !value.contains(|c: char| c.is_whitespace() || c.is_control())
         && !reference::points_elsewhere(value)
+        && !reference::is_identifier(value)
         && (setting.form == Form::Quoted || !reference::is_expression(value))
         && !placeholder::is_password(value);
     plausible
@@ -274,6 +278,9 @@ mod tests {
             "password_hash_rounds = 12",
             "the password is too short",
             "POSTGRES_PASSWORD=mysecretpassword",
+            "\"NextToken\": \"9f4d9f69-275a-41fe-b58e-2b837bd9ba48\"",
+            "\"AWS::SecretsManager::Secret\": \"c85175a4ebcce361\"",
+            "const E_PASSWORD: i32 = -2147212282i32;",
             "bypass: abc123de, compass=x1y2z3",
         ] {
             assert_eq!(redact(text).findings, [], "{text}");

@@ -56,15 +56,11 @@ pub(crate) fn find(view: &str, names: &[(usize, Usage)], out: &mut Vec<Candidate
                 .last()
                 .map_or(*end, |(start, word)| start + word.len()),
         ));
-        let rule = match usage {
-            Usage::UserAndPassword(_) => "password-in-curl",
-            Usage::Word(_) | Usage::Login | Usage::Attached => "password-in-command",
-        };
         for (start, password) in passwords(&words, *usage) {
             if !placeholder::is_password(password) {
                 let end = start + password.len();
                 out.push(Candidate {
-                    rule,
+                    rule: "password-in-command",
                     kind: Kind::Secret,
                     rank: Rank::Context,
                     start,
@@ -168,23 +164,23 @@ mod tests {
         let cases = [
             (
                 "curl -u mira:tiger-lily https://x.io",
-                "curl -u mira:[redacted:password-in-curl] https://x.io",
+                "curl -u mira:[redacted:password-in-command] https://x.io",
             ),
             (
                 "curl -sS \\\n  --user 'mira:k v' -X GET",
-                "curl -sS \\\n  --user 'mira:[redacted:password-in-curl]' -X GET",
+                "curl -sS \\\n  --user 'mira:[redacted:password-in-command]' -X GET",
             ),
             (
                 "curl -umira:tigerlily x",
-                "curl -umira:[redacted:password-in-curl] x",
+                "curl -umira:[redacted:password-in-command] x",
             ),
             (
                 "curl --user=\"mira:tigerlily\" x",
-                "curl --user=\"mira:[redacted:password-in-curl]\" x",
+                "curl --user=\"mira:[redacted:password-in-command]\" x",
             ),
             (
                 "http -a mira:tigerlily GET x",
-                "http -a mira:[redacted:password-in-curl] GET x",
+                "http -a mira:[redacted:password-in-command] GET x",
             ),
             (
                 "sshpass -p 'tigerlily' ssh x",

@@ -34,6 +34,9 @@ pub(crate) fn find(view: &str, positions: &[usize], out: &mut Vec<Candidate>) {
             continue;
         }
         let name = name_before(view, *end);
+        if name.is_empty() {
+            continue;
+        }
         let Some(start) = value_start(view, *end, name == "bearer") else {
             continue;
         };
@@ -46,12 +49,16 @@ pub(crate) fn find(view: &str, positions: &[usize], out: &mut Vec<Candidate>) {
     }
 }
 
-/// The last word of the header's name in small letters.
+/// The last word of the header's name in small letters; empty where it is part of another word.
 fn name_before(view: &str, end: usize) -> &'static str {
     let before = &view.as_bytes()[..end];
     let ends_with = |name: &&&str| {
         let start = end.checked_sub(name.len());
-        start.is_some_and(|start| before[start..].eq_ignore_ascii_case(name.as_bytes()))
+        start.is_some_and(|start| {
+            let is_word = !before[..start].ends_with(b"::")
+                && !before[..start].last().is_some_and(u8::is_ascii_alphabetic);
+            is_word && before[start..].eq_ignore_ascii_case(name.as_bytes())
+        })
     };
     NAMES.iter().find(ends_with).copied().unwrap_or("")
 }
@@ -75,7 +82,7 @@ fn credential(view: &str, start: usize, name: &str) -> Option<Candidate> {
         b.is_ascii_alphanumeric()
             || matches!(
                 b,
-                b'.' | b'_' | b'~' | b'+' | b'/' | b'=' | b'-' | b'|' | b':'
+                b'.' | b'_' | b'~' | b'+' | b'/' | b'=' | b'-' | b'|' | b':' | b'%'
             )
     };
     let rest = head(&view[start..], LONGEST);
@@ -121,10 +128,11 @@ fn skip_scheme(view: &str, start: usize) -> (String, usize) {
 
 /// Whether a value can be a credential: long enough, with a digit, and no word, path or placeholder.
 fn is_credential(value: &str, least: usize) -> bool {
-    let has = |test: fn(&u8) -> bool| value.as_bytes().iter().any(|b| test(b));
+    let has = |test: fn(&u8) -> bool| value.as_bytes().iter().any(test);
     value.len() >= least
         && has(u8::is_ascii_digit)
         && has(u8::is_ascii_alphabetic)
+        && !value.contains("HMAC-SHA")
         && !reference::points_elsewhere(value)
         && !reference::is_identifier(value)
         && !placeholder::is_password(value)

@@ -85,13 +85,7 @@ fn slash_style(path: &str, root: &str, backslash: bool) -> Option<Style> {
             Style::Windows
         });
     }
-    let at_start = !path.ends_with(|c: char| {
-        c.is_alphanumeric()
-            || matches!(
-                c,
-                '_' | '.' | '~' | '-' | '}' | ')' | ']' | '*' | '$' | '@' | '%' | '>'
-            )
-    });
+    let at_start = is_path_start(path);
     match root {
         "home" if backslash => is_remote(path).then_some(Style::Unix),
         "home" => {
@@ -106,6 +100,13 @@ fn slash_style(path: &str, root: &str, backslash: bool) -> Option<Style> {
         .then_some(Style::Unix),
         _ => None,
     }
+}
+
+/// Whether a path can start where `before` ends: not within another path, a URL or an expression.
+fn is_path_start(before: &str) -> bool {
+    let after_escape = ends_with_any(before, &["\\n", "\\t", "\\r"]);
+    let goes_on = before.ends_with(|c: char| c.is_alphanumeric() || "_.~-})]*$@%>".contains(c));
+    after_escape || !goes_on
 }
 
 /// Whether `path` names a file system of WSL or of a remote editor.
@@ -204,7 +205,7 @@ fn is_nobody(name: &str) -> bool {
     const NOBODY: &str = "\
         abc abcd about acer admin administrator agent airflow all_users alpine apache app \
         appuser appveyor arch archive assistant asus azureuser backup backups bar benutzer \
-        blah brew build builder buildkite-agent bun centos ci circleci claude cloud-user coder \
+        bitnami blah brew build builder buildkite-agent bun centos ci circleci claude cloud-user coder \
         codespace codex contact core cursor dashboard database debian default default_user \
         defaultuser0 dell demo deno deploy deployer desktop details dev developer devuser dir \
         directory docker download downloads ec2-user error example exampleuser family fedora \
@@ -267,6 +268,7 @@ mod tests {
                 "/var/home/[user]: no such file",
             ),
             (r"\\wsl$\Ubuntu\home\mira\x", r"\\wsl$\Ubuntu\home\[user]\x"),
+            (r"not found\n/Users/mira/x", r"not found\n/Users/[user]/x"),
             ("host:/home/žofie.", "host:/home/[user]."),
         ];
         for (text, expected) in cases {

@@ -2,6 +2,7 @@
 //!
 //! Knows where a value starts and ends, and nothing of what a value means.
 
+use crate::reference::name_before;
 use crate::view::{head, tail};
 
 /// How a value is given, which tells how much of it to believe.
@@ -83,24 +84,17 @@ fn past_sign(view: &str, end: usize) -> Option<(&str, Form)> {
 
 /// Whether a name belongs to a command-line option such as `--db-password`.
 fn is_flag(before: &str) -> bool {
-    let word = last_word(before);
+    let word = name_before(before);
     word.starts_with("--") && word.len() > 4
 }
 
 /// Whether a name is written like an environment variable: `DB_PASSWORD`.
 fn is_environment_name(before: &str) -> bool {
-    let word = last_word(before);
+    let word = name_before(before);
     word.len() >= 4
         && word
             .bytes()
             .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
-}
-
-fn last_word(before: &str) -> &str {
-    let before = tail(before, 64);
-    &before[before
-        .trim_end_matches(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-')
-        .len()..]
 }
 
 /// Past the type in `password: str = "…"`.

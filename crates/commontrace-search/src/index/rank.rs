@@ -72,9 +72,9 @@ fn by_text(state: &State, query: &Query<'_>, analysis: &Analysis, mask: Option<&
         })
         .collect();
     order(&mut hits, query.limit.max(JUDGED));
-    let signals = signals(state, &terms, &hits, probe.is_some(), weight);
-    let confidence = signals.map_or(Confidence::None, |_| Confidence::Strong);
-    if confidence == Confidence::None {
+    let signals = signals(state, &terms, &hits, probe.is_some());
+    let confidence = signals.map_or(Confidence::None, |signals| signals.confidence());
+    if query.abstain && confidence == Confidence::None {
         hits.clear();
     }
     hits.truncate(query.limit);
@@ -161,24 +161,22 @@ fn order(hits: &mut Vec<Ranked>, limit: usize) {
 /// How many hits are looked at to judge the answer.
 const JUDGED: usize = 5;
 
-fn signals(
-    state: &State,
-    terms: &[Weighed],
-    hits: &[Ranked],
-    semantic: bool,
-    dense_weight: f64,
-) -> Option<Signals> {
+fn signals(state: &State, terms: &[Weighed], hits: &[Ranked], semantic: bool) -> Option<Signals> {
     let judged = &hits[..hits.len().min(JUDGED)];
     let (first, last) = (judged.first()?, judged.last()?);
+    // In a handful of documents the others' places are taken as half as relevant.
+    let fifth = match judged.len() {
+        JUDGED => last.hit.relevance,
+        _ => last.hit.relevance.min(first.hit.relevance / 2.0),
+    };
     let highest = |part: fn(&Hit) -> f64| judged.iter().map(|r| part(&r.hit)).fold(0.0, f64::max);
-    let (coverage, matched) = state.lexical.coverage(terms, first.slot);
+    let coverage = state.lexical.coverage(terms, first.slot);
     Some(Signals {
         similarity: semantic.then(|| highest(|hit| hit.similarity)),
         lexical: highest(|hit| hit.lexical),
-        coverage: f64::from(coverage),
-        matched,
-        terms: terms.len(),
-        lead: first.hit.relevance - last.hit.relevance,
-        dense_weight,
+        coverage: f64::from(coverage.share),
+        matched: coverage.matched,
+        terms: coverage.terms,
+        lead: first.hit.relevance - fifth,
     })
 }

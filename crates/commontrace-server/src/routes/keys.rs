@@ -3,8 +3,8 @@
 use axum::Json as JsonBody;
 use axum::extract::State;
 use commontrace_api::keys::{Register, Registered, Rotated, Verified};
-use commontrace_core::UserId;
 use commontrace_core::text::clean_line;
+use commontrace_core::{UserId, email};
 use commontrace_store::{CreateAccount, NewAccount};
 
 use crate::app::App;
@@ -12,9 +12,6 @@ use crate::error::{ApiError, ApiResult};
 use crate::extract::{Json, Keyed, RawKey, Registrant};
 use crate::intake::Redactor;
 use crate::respond::{Created, NoContent};
-
-/// Domains that no mail can reach, whose addresses would only look like a way to reach somebody.
-const RESERVED_DOMAINS: [&str; 6] = ["arpa", "invalid", "local", "localhost", "onion", "test"];
 
 /// Creates an account and its key.
 pub async fn register(
@@ -24,8 +21,9 @@ pub async fn register(
 ) -> ApiResult<Created<Registered>> {
     let email = body
         .email
-        .map(|email| normalize_email(&email))
-        .transpose()?;
+        .map(|email| email::normalize(&email))
+        .transpose()
+        .map_err(|fault| ApiError::invalid("email", fault))?;
     let display_name = body
         .display_name
         .map(|name| clean_line(&Redactor::default().text("display_name", &name)))
@@ -101,62 +99,4 @@ pub async fn revoke(
         .revoke_key(app.api_keys.hash(&key).to_vec(), app.clock.now())
         .await?;
     Ok(NoContent)
-}
-
-/// Checks an address as far as can be done without sending mail, and lower-cases it.
-fn normalize_email(email: &str) -> ApiResult<String> {
-    let invalid = |detail: &str| Err(ApiError::invalid("email", detail));
-    let email = email.trim().to_lowercase();
-    let Some((local, domain)) = email.rsplit_once('@') else {
-        return invalid("must be an e-mail address");
-    };
-    let local_ok = !local.is_empty()
-        && local.chars().count() <= 64
-        && !local.starts_with('.')
-        && !local.ends_with('.')
-        && !local.contains("..")
-        && local
-            .chars()
-            .all(|c| c.is_alphanumeric() || "!#$%&'*+/=?^_`{|}~.-".contains(c));
-    let labels: Vec<&str> = domain.split('.').collect();
-    let domain_ok = labels.len() >= 2
-        && labels.iter().all(|label| {
-            !label.is_empty()
-                && label.len() <= 63
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label.chars().all(|c| c.is_alphanumeric() || c == '-')
-        })
-        && labels
-            .last()
-            .is_some_and(|top| top.chars().any(char::is_alphabetic));
-    if !local_ok || !domain_ok {
-        return invalid("must be an e-mail address");
-    }
-    if labels
-        .last()
-        .is_some_and(|top| RESERVED_DOMAINS.contains(top))
-    {
-        return invalid("must not be in a reserved domain; leave it out to register without one");
-    }
-    Ok(email)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::normalize_email;
-
-    #[test]
-    fn addresses_are_checked_and_lower_cased() {
-        assert_eq!(
-            normalize_email("Ada@Example.COM").unwrap(),
-            "ada@example.com"
-        );
-        assert!(normalize_email("agent-12ab34cd@commontrace.auto").is_ok());
-        for bad in [
-            "", "ada", "@b.c", "a@b", "a b@c.de", "a@b..c", "a@-b.c", "a@b.test", "a@b.123",
-        ] {
-            assert!(normalize_email(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -11,10 +10,9 @@ use commontrace_core::{JobId, Status, TraceId, UserId};
 use commontrace_store::{
     CastVote, Contribute, CreateAccount, Engine, Location, NewAccount, NewTrace, NewVote, Store,
 };
-use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
-use tempfile::TempDir;
+pub use commontrace_testkit::{Home, empty};
 use uuid::Uuid;
 
 /// The queue that traces of [`a_trace`] are embedded by.
@@ -27,15 +25,6 @@ pub struct TestStore {
     store: Store,
     pub location: Location,
     _home: Home,
-}
-
-/// What holds a test's database and removes it in the end.
-pub enum Home {
-    Directory(#[expect(dead_code, reason = "it removes the directory")] TempDir),
-    Database {
-        admin: Box<PgConnectOptions>,
-        name: String,
-    },
 }
 
 impl TestStore {
@@ -149,14 +138,6 @@ impl Deref for TestStore {
     }
 }
 
-impl Drop for Home {
-    fn drop(&mut self) {
-        if let Self::Database { admin, name } = self {
-            drop_database(PgConnectOptions::clone(admin), name.clone());
-        }
-    }
-}
-
 /// Runs a statement on the bare database at `location`.
 pub async fn execute(location: &Location, sql: &str) {
     let sql = AssertSqlSafe(sql.to_owned());
@@ -202,71 +183,6 @@ pub async fn count(location: &Location, sql: &str) -> i64 {
                 .await
                 .expect("a number")
         }
-    }
-}
-
-/// Makes room for a store on `engine` that nobody has opened yet.
-pub async fn empty(engine: Engine) -> (Location, Home) {
-    match engine {
-        Engine::Sqlite => {
-            let dir = tempfile::tempdir().expect("a temporary directory");
-            (
-                Location::File(dir.path().join("commontrace.db")),
-                Home::Directory(dir),
-            )
-        }
-        Engine::Postgres => {
-            static NEXT: AtomicU64 = AtomicU64::new(0);
-            let url = postgres_url();
-            let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let name = format!("commontrace_test_{}_{number}", std::process::id());
-            let admin = PgConnectOptions::from_str(&url).expect("an address of PostgreSQL");
-            let mut db = admin.connect().await.expect("the test server answers");
-            let create = format!("CREATE DATABASE {name} TEMPLATE template0");
-            sqlx::raw_sql(AssertSqlSafe(create))
-                .execute(&mut db)
-                .await
-                .expect("a database");
-            let (base, options) = url.split_once('?').unwrap_or((&url, ""));
-            let (server, _) = base.rsplit_once('/').expect("the address names a database");
-            (
-                Location::Server(format!("{server}/{name}?{options}")),
-                Home::Database {
-                    admin: Box::new(admin),
-                    name,
-                },
-            )
-        }
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the test runner hands the server over this way"
-)]
-fn postgres_url() -> String {
-    std::env::var("COMMONTRACE_TEST_POSTGRES_URL")
-        .expect("COMMONTRACE_TEST_POSTGRES_URL is not set; run `make test`, which starts a server")
-}
-
-/// Drops a test's database, from a thread that may wait for it.
-fn drop_database(admin: PgConnectOptions, name: String) {
-    let dropped = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        runtime.block_on(async {
-            let mut db = admin.connect().await.map_err(std::io::Error::other)?;
-            let sql = AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
-            sqlx::raw_sql(sql)
-                .execute(&mut db)
-                .await
-                .map_err(std::io::Error::other)
-        })
-    });
-    // A database that stays behind is untidy, but no reason to hide how the test went.
-    if !matches!(dropped.join(), Ok(Ok(_))) {
-        eprintln!("a test database was left behind");
     }
 }
 
@@ -330,6 +246,14 @@ pub fn embed() -> Option<(JobId, String)> {
 
 pub fn tags(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
+}
+
+/// Tags with their counts, as [`TestStore::tag_counts`] returns them.
+pub fn counts(expected: &[(&str, i64)]) -> Vec<(String, i64)> {
+    expected
+        .iter()
+        .map(|&(name, count)| (name.to_owned(), count))
+        .collect()
 }
 
 /// A vote with a reason where one is needed.

@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use commontrace_core::{TraceId, UserId};
+use commontrace_core::{TraceId, UserId, email};
 use commontrace_server::clock::Clock;
 use commontrace_server::ids::Ids;
 use commontrace_store::{CreateAccount, NewAccount, Store};
@@ -21,7 +21,7 @@ pub enum Command {
         #[arg(long, value_name = "ID", conflicts_with_all = ["email", "name"])]
         user: Option<UserId>,
         /// The new account's e-mail address
-        #[arg(long)]
+        #[arg(long, value_parser = email::normalize)]
         email: Option<String>,
         /// The name to show
         #[arg(long)]
@@ -102,7 +102,7 @@ async fn create_moderator(
     let key = api_keys.generate(&Ids::Random);
     let new = NewAccount {
         id: Ids::Random.id(),
-        email: email.map(|email| email.trim().to_lowercase()),
+        email,
         display_name: name,
         can_contribute: true,
         is_moderator: true,

@@ -101,7 +101,10 @@ async fn store(config: &Config) -> (Finding, Option<Store>) {
             );
             (Fine(text), Some(store))
         }
-        Err(err) => (Wrong(Failure::from(err).to_string()), None),
+        Err(err) => {
+            let failure = Failure::from(err).at(&start::place(config));
+            (Wrong(failure.to_string()), None)
+        }
     }
 }
 

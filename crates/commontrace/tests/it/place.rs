@@ -146,12 +146,18 @@ impl Ran {
         self.stdout
     }
 
-    /// Asserts that it failed with this code, naming all of `names` and saying what to do.
+    /// Asserts that it failed with this code, naming all of `names`, with a hint what to do.
+    #[track_caller]
+    pub fn failed_with_hint(&self, code: i32, names: &[&str]) {
+        self.failed(code, names);
+        assert!(self.stderr.contains("\nhint: "), "no hint: {self:?}");
+    }
+
+    /// Asserts that it failed with this code, naming all of `names`.
     #[track_caller]
     pub fn failed(&self, code: i32, names: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
         assert!(self.stderr.contains("error: "), "{self:?}");
-        assert!(self.stderr.contains("\nhint: "), "no hint: {self:?}");
         assert!(!self.stderr.contains("panicked"), "{self:?}");
         for name in names {
             assert!(self.stderr.contains(name), "`{name}` is not named: {self:?}");

@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use crate::client::Client;
@@ -53,6 +54,12 @@ impl Server {
         self.log.line(text).await
     }
 
+    /// Closes the pipe that the log goes into.
+    pub async fn stop_reading_the_log(&mut self) {
+        self.log.reader.abort();
+        self.log.closed().await;
+    }
+
     pub fn signal(&self, signal: Signal) {
         let id = self.child.id().expect("it was not waited for") as i32;
         kill_process(Pid::from_raw(id).expect("a process has an id"), signal).unwrap();
@@ -87,13 +94,14 @@ struct Log {
     text: Arc<Mutex<String>>,
     /// How many lines there are; the sender is gone when the process has closed the pipe.
     lines: watch::Receiver<usize>,
+    reader: AbortHandle,
 }
 
 impl Log {
     fn of(pipe: impl AsyncRead + Unpin + Send + 'static) -> Self {
         let text = Arc::new(Mutex::new(String::new()));
         let (count, lines) = watch::channel(0);
-        tokio::spawn({
+        let reader = tokio::spawn({
             let text = Arc::clone(&text);
             async move {
                 let mut pipe = BufReader::new(pipe).lines();
@@ -106,7 +114,7 @@ impl Log {
                 }
             }
         });
-        Self { text, lines }
+        Self { text, lines, reader: reader.abort_handle() }
     }
 
     fn text(&self) -> String {

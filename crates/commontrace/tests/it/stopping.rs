@@ -63,14 +63,15 @@ async fn sigterm_finishes_an_accepted_request_and_exits_with_0() {
 
 #[tokio::test]
 async fn sigint_stops_as_sigterm_does() {
-    let server = Place::new().serve().await;
+    let place = Place::new();
+    let server = place.serve().await;
     server.signal(Signal::INT);
     let (status, log) = server.ended().await;
     assert_eq!(status.code(), Some(0), "{log}");
 }
 
 /// What was acknowledged: traces, votes by trace, amendments with their trace.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Acknowledged {
     traces: Vec<String>,
     votes: Vec<String>,
@@ -100,7 +101,8 @@ async fn kill_9_loses_nothing_that_was_acknowledged(
         writers.join_all().await;
 
         let server = place.serve().await;
-        all_is_there(&server, &acknowledged.lock().unwrap()).await;
+        let acknowledged = acknowledged.lock().unwrap().clone();
+        all_is_there(&server, &acknowledged).await;
         server.kill().await;
     }
     let acknowledged = acknowledged.lock().unwrap();
@@ -140,7 +142,6 @@ fn id(answer: Value) -> String {
     answer["id"].as_str().expect("an id").to_owned()
 }
 
-#[expect(clippy::await_holding_lock, reason = "every writer has ended, nobody else wants it")]
 async fn all_is_there(server: &Server, acknowledged: &Acknowledged) {
     let reader = server.user().await;
     for trace in &acknowledged.traces {

@@ -58,7 +58,7 @@ pub async fn run(args: &Args) -> Result<Report> {
         let after = Duration::from_millis((from + moments.below(to - from)) as u64);
         write_until_killed(&mut writers, &ledger, &mut server, after)
             .await
-            .with_context(|| launch.last_words())?;
+            .map_err(|err| launch.explain(&err))?;
         server = match launch.start().await {
             Ok(server) => server,
             // Nothing that was acknowledged can be read any more.
@@ -79,7 +79,7 @@ pub async fn run(args: &Args) -> Result<Report> {
     }
     let repeated = writers.iter().map(|writer| writer.repeated).sum();
     let unexpected = unexpected(&writers);
-    server.stop().await.with_context(|| launch.last_words())?;
+    server.stop().await.map_err(|err| launch.explain(&err))?;
     Ok(report(
         args,
         &ledger.into_inner(),
