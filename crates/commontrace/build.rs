@@ -1,11 +1,13 @@
 //! Lists the starter traces, so that the binary carries them without naming each.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
-    let seeds = Path::new(env!("CARGO_MANIFEST_DIR"))
+    // Not `env!`: this program outlives a move of the repository that the target directory was in.
+    let seeds = Path::new(&cargo_says("CARGO_MANIFEST_DIR"))
         .join("../../seeds")
         .canonicalize()?;
     println!("cargo:rerun-if-changed={}", seeds.display());
@@ -28,12 +30,15 @@ fn main() -> io::Result<()> {
         .expect("writing to a string cannot fail");
     }
     code.push_str("];\n");
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "cargo tells a build script where to write so"
-    )]
-    let out = env::var_os("OUT_DIR").expect("cargo sets it for build scripts");
-    fs::write(PathBuf::from(out).join("seeds.rs"), code)
+    fs::write(PathBuf::from(cargo_says("OUT_DIR")).join("seeds.rs"), code)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "cargo tells a build script where to read and write so"
+)]
+fn cargo_says(variable: &str) -> OsString {
+    env::var_os(variable).expect("cargo sets it for build scripts")
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {

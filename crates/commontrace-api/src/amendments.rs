@@ -5,17 +5,27 @@ use commontrace_core::trace::{AmendmentStatus, TEXT_MAX};
 use commontrace_core::{AmendmentId, TraceId, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::Text;
 use crate::traces::Redaction;
 
 /// A better solution for somebody's trace.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(example = example())]
 pub struct ProposeAmendment {
     /// The whole solution as it should read.
     pub improved_solution: Text<1, TEXT_MAX>,
     /// What is better about it.
     pub explanation: Text<1, 5000>,
+}
+
+fn example() -> Value {
+    json!({
+        "improved_solution": "Ask as the user that exists: `pg_isready -U \"$POSTGRES_USER\"`, and give the first \
+            start time with `start_period: 60s`.",
+        "explanation": "30 seconds are too short where the image has to restore a dump first.",
+    })
 }
 
 /// An amendment and where it stands.
@@ -41,6 +51,7 @@ pub struct AmendmentBody {
     pub created_at: DateTime<Utc>,
     /// Secrets and personal data that were replaced before storing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     pub redactions: Vec<Redaction>,
 }
 

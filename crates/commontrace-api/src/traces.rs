@@ -7,7 +7,7 @@ use commontrace_core::trace::{METADATA_MAX, TAGS_MAX, TEXT_MAX, TITLE_MAX};
 use commontrace_core::{AmendmentId, Status, TraceId, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{Bounded, Line, Object, Text, Timestamp};
 
@@ -16,6 +16,7 @@ pub type Tags = Vec<String>;
 
 /// A trace to contribute.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[schemars(example = example())]
 pub struct ContributeTrace {
     /// One line that names the problem.
     pub title: Line<1, TITLE_MAX>,
@@ -51,6 +52,18 @@ pub struct ContributeTrace {
     /// How many tokens finding the solution took; kept in the metadata.
     #[serde(default)]
     pub tokens_to_resolution: Option<Bounded<0, 50_000_000>>,
+}
+
+fn example() -> Value {
+    json!({
+        "title": "docker compose: dependency failed to start: container db is unhealthy",
+        "context_text": "`docker compose up` starts the database and then stops with \
+            `dependency failed to start: container app-db-1 is unhealthy` (Docker Compose 2.24, postgres:16).",
+        "solution_text": "The health check asked for a database that the image had not created yet. Ask as the \
+            user that exists: `test: [\"CMD-SHELL\", \"pg_isready -U postgres\"]`, with `start_period: 30s`.",
+        "tags": ["docker-compose", "postgresql"],
+        "context": { "os": "linux" },
+    })
 }
 
 /// What was replaced by a placeholder before storing.

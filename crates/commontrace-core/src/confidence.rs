@@ -36,10 +36,10 @@ pub struct Signals {
 
 /// Cosine that no query about something else has reached in any collection measured: meaning this
 /// close needs no word in common. Holds for all-MiniLM-L6-v2.
-const CLOSE: f64 = 0.5;
+const CLOSE: f64 = 0.47;
 
 /// Evidence below which an answer is withheld, with vectors and without.
-const SILENT: (f64, f64) = (-0.9, -2.75);
+const SILENT: (f64, f64) = (-1.1, -2.75);
 
 /// Lead (with a little help from the cosine) from which the best hit is right nine times in ten.
 const STRONG: (f64, f64) = (2.55, 1.5);
@@ -69,5 +69,59 @@ impl Signals {
             (true, false) => Confidence::Weak,
             (true, true) => Confidence::Strong,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: Signals = Signals {
+        similarity: Some(0.7),
+        lexical: 0.5,
+        coverage: 0.8,
+        matched: 4,
+        terms: 5,
+        lead: 0.25,
+    };
+
+    #[test]
+    fn evidence_decides_between_silence_and_an_answer() {
+        assert_eq!(GOOD.confidence(), Confidence::Strong);
+        let crowded = Signals { lead: 0.03, ..GOOD };
+        assert_eq!(crowded.confidence(), Confidence::Weak);
+        let about_something_else = Signals {
+            similarity: Some(0.25),
+            lexical: 0.1,
+            matched: 1,
+            lead: 0.03,
+            ..GOOD
+        };
+        assert_eq!(about_something_else.confidence(), Confidence::None);
+    }
+
+    #[test]
+    fn a_close_meaning_needs_no_word_in_common() {
+        let paraphrase = Signals {
+            similarity: Some(0.55),
+            lexical: 0.0,
+            matched: 0,
+            lead: 0.02,
+            ..GOOD
+        };
+        assert_eq!(paraphrase.confidence(), Confidence::Weak);
+    }
+
+    #[test]
+    fn without_vectors_one_common_word_of_many_is_not_enough() {
+        let words = |lexical, matched| Signals {
+            similarity: None,
+            lexical,
+            matched,
+            lead: 0.03,
+            ..GOOD
+        };
+        assert_eq!(words(0.1, 1).confidence(), Confidence::None);
+        assert_ne!(words(0.4, 3).confidence(), Confidence::None);
     }
 }

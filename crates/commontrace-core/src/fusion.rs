@@ -64,6 +64,13 @@ pub fn relevance(lexical: f64, similarity: Option<f64>, dense_weight: f64) -> f6
     (1.0 - dense_weight) * lexical + dense_weight * similarity.clamp(0.0, 1.0)
 }
 
+/// Lexical score of a document that reports the very error line of the query: halfway to a perfect
+/// match from where its words alone put it.
+#[must_use]
+pub fn same_error(lexical: f64) -> f64 {
+    (1.0 + lexical) / 2.0
+}
+
 /// The most that priors can lift one document over another.
 pub const PRIOR_BOUND: f64 = 0.02;
 
@@ -148,4 +155,88 @@ pub fn score(relevance: f64, priors: f64, expired: bool) -> f64 {
 
 fn logistic(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn environment(members: &[(&str, &str)]) -> Fingerprint {
+        members
+            .iter()
+            .map(|&(k, v)| (k.to_owned(), v.to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn a_pasted_error_trusts_words_and_a_question_trusts_meaning() {
+        let question = QueryShape::default();
+        let paste = QueryShape {
+            symbols: 0.8,
+            errors: 0.9,
+            lines: 0.9,
+        };
+        assert!(question.dense_weight() > 0.7);
+        assert!(paste.dense_weight() < 0.3);
+    }
+
+    #[test]
+    fn a_document_without_a_vector_ranks_by_its_words() {
+        let w = QueryShape::default().dense_weight();
+        assert!(relevance(0.9, None, w) > relevance(0.3, Some(0.5), w));
+        assert!(relevance(0.2, None, w) < relevance(0.3, Some(0.5), w));
+        assert!(relevance(0.0, None, w).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn what_differs_counts_against_and_what_is_unsaid_does_not() {
+        let asked = environment(&[("language", "rust"), ("version", "1.80")]);
+        let check = |members: &[(&str, &str)]| context_match(&asked, &environment(members));
+        assert!((check(&[("language", "rust"), ("version", "1.80.1")]) - 1.0).abs() < 1e-9);
+        assert!((check(&[("language", "rust"), ("version", "1.60")]) - 0.75).abs() < 1e-9);
+        assert!(check(&[("language", "go")]) < 0.0);
+        assert!(check(&[("os", "linux")]).abs() < f64::EPSILON);
+        assert!(context_match(&environment(&[]), &asked).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn expired_documents_count_half() {
+        assert!((score(0.6, 0.0, true) - 0.3).abs() < f64::EPSILON);
+    }
+
+    proptest! {
+        #[test]
+        fn priors_cannot_lift_a_document_over_one_more_relevant_by_the_bound(
+            relevances in (0.0_f64..1.0, 0.0_f64..1.0),
+            trusts in (any::<f64>(), any::<f64>()),
+            stale in (any::<bool>(), any::<bool>()),
+            languages in ("[ab]", "[ab]"),
+        ) {
+            let asked = environment(&[("language", "a")]);
+            let total = |relevance, trust, stale, language: &str| {
+                let context = context_prior(&asked, &environment(&[("language", language)]));
+                score(relevance, trust_prior(trust, stale) + context, false)
+            };
+            let better = total(relevances.0, trusts.0, stale.0, &languages.0);
+            let worse = total(relevances.1, trusts.1, stale.1, &languages.1);
+            if relevances.0 > relevances.1 + PRIOR_BOUND {
+                prop_assert!(better > worse);
+            }
+        }
+
+        #[test]
+        fn relevance_grows_with_either_leg_and_stays_in_range(
+            lexical in 0.0_f64..=1.0, similarity in -1.0_f64..=1.0, more in 0.0_f64..0.5,
+            symbols in 0.0_f64..=1.0, errors in 0.0_f64..=1.0, lines in 0.0_f64..=1.0,
+        ) {
+            let w = QueryShape { symbols, errors, lines }.dense_weight();
+            let base = relevance(lexical, Some(similarity), w);
+            prop_assert!((0.0..=1.0).contains(&base));
+            prop_assert!(relevance((lexical + more).min(1.0), Some(similarity), w) >= base);
+            prop_assert!(relevance(lexical, Some((similarity + more).min(1.0)), w) >= base);
+            prop_assert!(same_error(lexical) >= lexical);
+        }
+    }
 }

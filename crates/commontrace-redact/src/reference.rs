@@ -18,7 +18,11 @@ pub(crate) fn points_elsewhere(value: &str) -> bool {
                 .split('.')
                 .any(|part| !part.bytes().any(|b| b.is_ascii_digit()))
         };
-        value.contains('.') && value.split(['.', '/']).all(identifier) && has_plain_part()
+        let is_short = value.len() < 60;
+        is_short
+            && value.contains('.')
+            && value.split(['.', '/']).all(identifier)
+            && has_plain_part()
     };
     let path = || {
         let is_part =

@@ -15,6 +15,7 @@ use self::state::State;
 use crate::document::{Answer, Document, Query};
 use crate::lexical::{Counted, Fields};
 use crate::query::analyze;
+use crate::signature::signatures;
 use crate::vectors::VectorError;
 
 /// The index, shared by all requests of a process.
@@ -39,7 +40,8 @@ impl SearchIndex {
             solution: &document.solution,
             tags: &document.tags,
         });
-        self.write().upsert(document, counted);
+        let errors = [document.title.as_str(), &document.context].join("\n");
+        self.write().upsert(document, counted, signatures(&errors));
     }
 
     /// Sets the vector of a document; `false` if there is no such document.
@@ -126,3 +128,6 @@ impl SearchIndex {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

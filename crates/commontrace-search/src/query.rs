@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use commontrace_core::fusion::QueryShape;
 
+use crate::signature::{is_error_word, signatures};
 use crate::tokenize::{for_each_token, tokens};
 
 /// Exponent on the number of times a term is repeated: a little, since questions repeat what they
@@ -56,6 +57,8 @@ pub struct Analysis {
     pub terms: Vec<Term>,
     /// What decides between words and meaning.
     pub shape: QueryShape,
+    /// Signatures of the error lines in it.
+    pub signatures: Vec<u64>,
 }
 
 /// Reads a query.
@@ -94,6 +97,7 @@ pub fn analyze(text: &str) -> Analysis {
     Analysis {
         terms: order,
         shape: shape(text),
+        signatures: signatures(text),
     }
 }
 
@@ -108,34 +112,6 @@ fn headline(text: &str) -> &str {
     first
 }
 
-/// Words that tools use and questions rarely do, unless they quote a tool.
-const ERROR_WORDS: [&str; 24] = [
-    "error",
-    "errors",
-    "exception",
-    "traceback",
-    "fatal",
-    "panic",
-    "panicked",
-    "failed",
-    "failure",
-    "cannot",
-    "undefined",
-    "unexpected",
-    "invalid",
-    "warning",
-    "denied",
-    "unresolved",
-    "missing",
-    "segfault",
-    "abort",
-    "aborted",
-    "refused",
-    "unknown",
-    "deprecated",
-    "errno",
-];
-
 fn shape(text: &str) -> QueryShape {
     let (mut symbols, mut characters) = (0, 0);
     for c in text.chars() {
@@ -145,7 +121,7 @@ fn shape(text: &str) -> QueryShape {
     let lines = text.lines().filter(|line| !line.trim().is_empty()).count();
     let errors = text
         .split_whitespace()
-        .filter(|word| is_error_word(word.trim_matches(|c: char| !c.is_alphanumeric())))
+        .filter(|word| is_error_word(word))
         .count();
     // One more of them says less than the one before.
     let saturated = |count: usize| 1.0 - (-(count as f64)).exp();
@@ -156,20 +132,55 @@ fn shape(text: &str) -> QueryShape {
     }
 }
 
-/// Tells `failed`, `ValueError` and `E0502` from other words.
-fn is_error_word(word: &str) -> bool {
-    if ERROR_WORDS
-        .iter()
-        .any(|known| word.eq_ignore_ascii_case(known))
-    {
-        return true;
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn weight(analysis: &Analysis, text: &str) -> f32 {
+        let term = analysis.terms.iter().find(|term| term.text == text);
+        term.expect("the query has this term").weight
     }
-    if word.ends_with("Error") || word.ends_with("Exception") || word.starts_with("error[") {
-        return true;
+
+    #[test]
+    fn the_headline_counts_more_than_what_is_pasted_below() {
+        let analysis = analyze("borrow checker fails\nlet x = value;");
+        assert!(weight(&analysis, "borrow") > weight(&analysis, "valu"));
+        let single = analyze("borrow checker fails");
+        assert!((weight(&single, "borrow") - 1.0).abs() < f32::EPSILON);
     }
-    let letters = word.bytes().take_while(u8::is_ascii_uppercase).count();
-    let rest = word[letters..].trim_start_matches(['-', '_']);
-    (1..=6).contains(&letters)
-        && (2..=6).contains(&rest.len())
-        && rest.bytes().all(|b| b.is_ascii_digit())
+
+    #[test]
+    fn a_python_trace_is_named_by_its_last_line() {
+        let text = "Traceback (most recent call last):\n  File \"a.py\"\nKeyError: 'colour'\n";
+        assert_eq!(headline(text), "KeyError: 'colour'");
+        assert_eq!(headline("\n  first \n second"), "first");
+    }
+
+    #[test]
+    fn fillers_are_marked_and_count_less() {
+        let analysis = analyze("how do I want sqlite");
+        let fillers = analysis.terms.iter().filter(|term| term.filler).count();
+        assert_eq!((fillers, analysis.terms.len()), (4, 5));
+        assert!(weight(&analysis, "how") < weight(&analysis, "sqlite"));
+    }
+
+    #[test]
+    fn tool_output_looks_unlike_a_question() {
+        let question = analyze("how to reverse a list in python").shape;
+        let output =
+            analyze("error[E0502]: cannot borrow `v`\n  --> src/main.rs:4:5\n4 | v.push(1);").shape;
+        assert!(question.dense_weight() > output.dense_weight() + 0.3);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_can_be_read(text in any::<String>()) {
+            let analysis = analyze(&text);
+            prop_assert!(analysis.terms.iter().all(|term| term.weight > 0.0));
+            let weight = analysis.shape.dense_weight();
+            prop_assert!((0.0..=1.0).contains(&weight));
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The description of the API, generated from the routes themselves, and the pages that show it.
 
 mod complete;
+mod links;
 mod pages;
 
 use aide::axum::ApiRouter;

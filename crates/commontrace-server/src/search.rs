@@ -13,6 +13,7 @@ use commontrace_search::embed::{Embedder, QueryCache};
 use commontrace_store::{EmbeddingModel, IndexRow, Store};
 use tokio::sync::Notify;
 
+use crate::error::chain;
 use crate::ids::Ids;
 use crate::metrics;
 
@@ -125,13 +126,18 @@ impl Search {
     }
 
     /// Brings the index up to date with one trace that this process has just changed or deleted.
-    pub async fn refresh(&self, store: &Store, id: TraceId) -> commontrace_store::Result<()> {
-        match store.index_row(self.model(), id).await? {
-            Some(row) => self.apply(row),
-            None => self.forget(id),
+    ///
+    /// The change is committed, so a failure here is no failure of the request: following the
+    /// store's changes makes up for it.
+    pub async fn refresh(&self, store: &Store, id: TraceId) {
+        match store.index_row(self.model(), id).await {
+            Ok(Some(row)) => self.apply(row),
+            Ok(None) => self.forget(id),
+            Err(err) => {
+                tracing::warn!(trace.id = %id, error = %chain(&err), "trace `{id}` enters the index later: {err}");
+            }
         }
         self.report_backlog();
-        Ok(())
     }
 
     /// Brings the index up to date with what other processes have changed since `since`. Returns

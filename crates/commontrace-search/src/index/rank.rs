@@ -49,7 +49,8 @@ fn by_text(state: &State, query: &Query<'_>, analysis: &Analysis, mask: Option<&
     let probe = probe.filter(|_| !state.vectors.is_empty());
     let terms = state.lexical.weigh(&analysis.terms);
     let lexical = state.lexical.score(&terms);
-    let slots = candidates(state, &lexical, probe.as_ref(), mask);
+    let signed = state.signed(&analysis.signatures);
+    let slots = candidates(state, &lexical, probe.as_ref(), &signed, mask);
     let weight = match (&probe, lexical.iter().any(|&score| score > 0.0)) {
         (None, _) => 0.0,
         (Some(_), true) => analysis.shape.dense_weight(),
@@ -63,7 +64,10 @@ fn by_text(state: &State, query: &Query<'_>, analysis: &Analysis, mask: Option<&
                 .as_ref()
                 .and_then(|p| state.vectors.similarity(p, slot));
             let similarity = similarity.map(f64::from);
-            let lexical = f64::from(lexical[slot as usize]);
+            let mut lexical = f64::from(lexical[slot as usize]);
+            if signed.contains(slot) {
+                lexical = fusion::same_error(lexical);
+            }
             let relevance = fusion::relevance(lexical, similarity, weight);
             let mut ranked = rank(state, query, slot, relevance);
             ranked.hit.similarity = similarity.unwrap_or(0.0);
@@ -92,12 +96,14 @@ fn candidates(
     state: &State,
     lexical: &[f32],
     probe: Option<&Probe>,
+    signed: &Mask,
     mask: Option<&Mask>,
 ) -> Vec<u32> {
+    let allowed = |slot: &u32| mask.is_none_or(|mask| mask.contains(*slot));
     let mut best = Best::new(CANDIDATES);
     for (slot, &score) in lexical.iter().enumerate() {
         let slot = slot as u32;
-        if score > 0.0 && mask.is_none_or(|mask| mask.contains(slot)) {
+        if score > 0.0 && allowed(&slot) {
             best.push(score, slot);
         }
     }
@@ -110,6 +116,7 @@ fn candidates(
         let near = state.vectors.nearest(probe, mask, CANDIDATES);
         slots.extend(near.into_iter().map(|(slot, _)| slot));
     }
+    slots.extend(signed.iter().filter(allowed));
     slots.sort_unstable();
     slots.dedup();
     slots

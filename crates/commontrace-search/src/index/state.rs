@@ -20,6 +20,7 @@ pub struct Entry {
     pub stale: bool,
     pub fingerprint: Fingerprint,
     tags: Box<[String]>,
+    signatures: Box<[u64]>,
 }
 
 impl Entry {
@@ -38,10 +39,12 @@ pub struct State {
     pub vectors: Vectors,
     /// Slots of each tag, ascending.
     tags: BTreeMap<String, Vec<u32>>,
+    /// Slots of each error signature, ascending.
+    signatures: HashMap<u64, Vec<u32>>,
 }
 
 impl State {
-    pub fn upsert(&mut self, document: &Document, counted: Counted) {
+    pub fn upsert(&mut self, document: &Document, counted: Counted, signatures: Vec<u64>) {
         let slot = match self.slots.get(&document.id) {
             Some(&slot) => slot,
             None => {
@@ -53,12 +56,12 @@ impl State {
                 slot
             }
         };
-        self.untag(slot);
+        self.unlist(slot);
+        for signature in &signatures {
+            list(self.signatures.entry(*signature).or_default(), slot);
+        }
         for tag in &document.tags {
-            let slots = self.tags.entry(tag.clone()).or_default();
-            if let Err(at) = slots.binary_search(&slot) {
-                slots.insert(at, slot);
-            }
+            list(self.tags.entry(tag.clone()).or_default(), slot);
         }
         self.lexical.set(slot, counted);
         self.entries[slot as usize] = Some(Entry {
@@ -69,6 +72,7 @@ impl State {
             stale: document.stale,
             fingerprint: document.fingerprint.clone(),
             tags: document.tags.clone().into(),
+            signatures: signatures.into(),
         });
     }
 
@@ -83,7 +87,7 @@ impl State {
         let Some(slot) = self.slots.remove(&id) else {
             return false;
         };
-        self.untag(slot);
+        self.unlist(slot);
         self.lexical.remove(slot);
         self.vectors.remove(slot);
         self.entries[slot as usize] = None;
@@ -97,20 +101,42 @@ impl State {
         entry.map(change).is_some()
     }
 
-    fn untag(&mut self, slot: u32) {
+    /// Removes a slot from the lists of its tags and signatures.
+    fn unlist(&mut self, slot: u32) {
         let Some(entry) = &self.entries[slot as usize] else {
             return;
         };
         for tag in &entry.tags {
-            if let Some(slots) = self.tags.get_mut(tag) {
-                if let Ok(at) = slots.binary_search(&slot) {
-                    slots.remove(at);
-                }
-                if slots.is_empty() {
-                    self.tags.remove(tag);
-                }
+            if self
+                .tags
+                .get_mut(tag)
+                .is_some_and(|slots| unlist(slots, slot))
+            {
+                self.tags.remove(tag);
             }
         }
+        for signature in &entry.signatures {
+            if self
+                .signatures
+                .get_mut(signature)
+                .is_some_and(|slots| unlist(slots, slot))
+            {
+                self.signatures.remove(signature);
+            }
+        }
+    }
+
+    /// The slots with one of these error signatures.
+    pub fn signed(&self, signatures: &[u64]) -> Mask {
+        let lists = signatures
+            .iter()
+            .filter_map(|signature| self.signatures.get(signature));
+        // What a great many share, such as a tool's last line, tells nothing.
+        lists
+            .filter(|slots| slots.len() <= MAX_SIGNED)
+            .flatten()
+            .copied()
+            .collect()
     }
 
     /// The document at a slot that an index has named.
@@ -170,4 +196,22 @@ impl State {
             + self.entries.capacity() * size_of::<Option<Entry>>()
             + self.slots.capacity() * 21
     }
+}
+
+/// Most documents that may share an error signature for it to count.
+const MAX_SIGNED: usize = 50;
+
+/// Adds a slot to an ascending list.
+fn list(slots: &mut Vec<u32>, slot: u32) {
+    if let Err(at) = slots.binary_search(&slot) {
+        slots.insert(at, slot);
+    }
+}
+
+/// Removes a slot from an ascending list and tells whether the list is empty now.
+fn unlist(slots: &mut Vec<u32>, slot: u32) -> bool {
+    if let Ok(at) = slots.binary_search(&slot) {
+        slots.remove(at);
+    }
+    slots.is_empty()
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::PATH_SCHEMAS;
+use super::{PATH_SCHEMAS, links};
 use crate::error::Problem;
 
 const PROBLEM_SCHEMA: &str = "#/components/schemas/Problem";
@@ -22,6 +22,7 @@ pub fn complete(document: &mut Value) {
                 add_operation_id(method, path, operation);
                 add_failures(operation);
                 describe_problems(operation);
+                links::add(operation);
             }
         }
     }

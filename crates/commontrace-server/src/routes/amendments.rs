@@ -122,7 +122,7 @@ async fn decide(
         .await?;
     match outcome {
         Decide::Decided(amendment, trace) => {
-            app.search.refresh(&app.store, trace_id).await?;
+            app.search.refresh(&app.store, trace_id).await;
             app.search.wake_worker();
             Ok(JsonBody(Decided {
                 amendment: body(*amendment, Vec::new()),

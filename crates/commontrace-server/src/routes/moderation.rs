@@ -41,7 +41,7 @@ pub async fn flag(
             "You have flagged this trace before; the first flag stands.",
         ),
         store::FlagTrace::Flagged(trace) if trace.hidden_at.is_some() => {
-            app.search.refresh(&app.store, trace_id).await?;
+            app.search.refresh(&app.store, trace_id).await;
             (
                 true,
                 "The trace is hidden until a moderator has looked at it.",
@@ -101,7 +101,7 @@ pub async fn restore(
     if restored.is_none() {
         return Err(unknown_trace());
     }
-    app.search.refresh(&app.store, trace_id).await?;
+    app.search.refresh(&app.store, trace_id).await;
     Ok(JsonBody(Restored {
         restored: true,
         trace_id,
@@ -122,7 +122,7 @@ pub async fn delete(
     {
         return Err(unknown_trace());
     }
-    app.search.refresh(&app.store, trace_id).await?;
+    app.search.refresh(&app.store, trace_id).await;
     Ok(JsonBody(Deleted {
         deleted: true,
         trace_id,

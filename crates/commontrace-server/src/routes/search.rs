@@ -12,7 +12,7 @@ use commontrace_api::search::{
 use commontrace_api::traces::{Legacy, RelatedTrace};
 use commontrace_core::fingerprint::fingerprint;
 use commontrace_core::{TraceId, tag};
-use commontrace_core::fusion::Confidence as Found;
+use commontrace_core::confidence::Confidence as Found;
 use commontrace_search::document::{Hit, Query};
 use commontrace_store::Trace;
 
@@ -75,6 +75,7 @@ async fn answer(app: &App, body: SearchTraces, tags: &[String]) -> ApiResult<Sea
         include_expired: body.include_expired,
         now: now.timestamp_micros(),
         limit: body.limit.value() as usize,
+        abstain: true,
     });
     // A blank query without tags asks for nothing, so there is nothing to find.
     let blank = text.is_none() && tags.is_empty();

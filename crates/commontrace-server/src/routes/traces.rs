@@ -6,8 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use commontrace_api::traces::{
-    ContributeTrace, Contributed, Deleted, ListTraces, PatchTrace, Patched, RevisionBody,
-    Revisions, TraceBody, TracePage,
+    ContributeTrace, Contributed, Deleted, ListTraces, PatchTrace, Patched, RelatedTrace,
+    RevisionBody, Revisions, TraceBody, TracePage,
 };
 use commontrace_core::trace::TAGS_MAX;
 use commontrace_core::{TraceId, tag};
@@ -44,9 +44,9 @@ pub async fn contribute(
         .await?
     {
         Contribute::Created => {
-            app.search.refresh(&app.store, id).await?;
+            app.search.refresh(&app.store, id).await;
             if let Some(superseded) = superseded {
-                app.search.refresh(&app.store, superseded).await?;
+                app.search.refresh(&app.store, superseded).await;
             }
             app.search.wake_worker();
             Ok(Accepted(prepared.answer))
@@ -76,7 +76,8 @@ pub async fn read(
     if trace.contributor_id != caller.id {
         app.usage.note(id);
     }
-    body(&app, trace).await.map(JsonBody)
+    let related = related(&app, id).await?;
+    Ok(JsonBody(present::trace(trace, related, app.clock.now())))
 }
 
 /// Lists traces, newest first.
@@ -128,19 +129,14 @@ pub async fn patch(
 ) -> ApiResult<JsonBody<Patched>> {
     let trace = visible(&app, &caller, id).await?;
     let (patch, dropped_tags, redactions) = prepare_patch(&app, &trace, body).await?;
-    let trace = updated(
-        app.store
-            .update_trace(id, caller.id, patch, app.clock.now())
-            .await?,
-    )?;
-    app.search.refresh(&app.store, id).await?;
+    // Read before writing: once the change is committed, nothing may turn the answer into a failure.
+    let related = related(&app, id).await?;
+    let now = app.clock.now();
+    let trace = updated(app.store.update_trace(id, caller.id, patch, now).await?)?;
+    app.search.refresh(&app.store, id).await;
     app.search.wake_worker();
-    let trace = self::body(&app, trace).await?;
-    Ok(JsonBody(Patched {
-        trace,
-        dropped_tags,
-        redactions,
-    }))
+    let trace = present::trace(trace, related, now);
+    Ok(JsonBody(Patched { trace, dropped_tags, redactions }))
 }
 
 /// Deletes an own trace.
@@ -154,7 +150,7 @@ pub async fn delete(
             .delete_trace(id, caller.id, app.clock.now())
             .await?,
     )?;
-    app.search.refresh(&app.store, id).await?;
+    app.search.refresh(&app.store, id).await;
     Ok(JsonBody(Deleted {
         deleted: true,
         trace_id: id,
@@ -214,14 +210,9 @@ pub(super) fn unknown_trace() -> ApiError {
     ApiError::not_found("no trace has this id")
 }
 
-async fn body(app: &App, trace: Trace) -> ApiResult<TraceBody> {
-    let id = trace.id;
+async fn related(app: &App, id: TraceId) -> ApiResult<Vec<RelatedTrace>> {
     let related = app.store.relations(id, RELATED_MAX).await?;
-    let related = related
-        .into_iter()
-        .map(|relation| present::related(relation, id))
-        .collect();
-    Ok(present::trace(trace, related, app.clock.now()))
+    Ok(related.into_iter().map(|relation| present::related(relation, id)).collect())
 }
 
 fn updated(outcome: UpdateTrace) -> ApiResult<Trace> {

@@ -41,7 +41,7 @@ pub async fn cast(
     let threshold = app.settings.validation_threshold;
     match app.store.cast_vote(new.clone(), threshold, now).await? {
         store::CastVote::Cast(trace) => {
-            app.search.refresh(&app.store, trace_id).await?;
+            app.search.refresh(&app.store, trace_id).await;
             Ok(Created(VoteBody {
                 id: new.id,
                 trace_id,

@@ -132,7 +132,7 @@ async fn settle(
         app.store.fail_jobs(lease, failed, app.clock.now()).await?;
     }
     for id in done {
-        app.search.refresh(&app.store, id).await?;
+        app.search.refresh(&app.store, id).await;
     }
     Ok(())
 }
