@@ -13,10 +13,10 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/commontrace
 MODEL_DIR := $(or $(COMMONTRACE_MODEL_DIR),$(CACHE)/models/all-MiniLM-L6-v2)
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run build test fmt lint deny model postgres cargo clean
+.PHONY: help run build test fmt lint deny schemathesis model postgres cargo clean
 
 help: ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name does; do printf '  make %-9s %s\n' "$$name" "$$does"; done
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name does; do printf '  make %-12s %s\n' "$$name" "$$does"; done
 
 run: build ## set everything up, then serve on 127.0.0.1:8000
 	@[[ "$${EMBEDDING_PROVIDER:-local}" != local ]] || $(MAKE) --no-print-directory model
@@ -47,6 +47,9 @@ lint: cargo ## check the format, then run clippy with warnings as errors
 deny: cargo ## check licences, bans and sources of the dependencies
 	@scripts/install-tools.sh cc
 	@scripts/deny.sh
+
+schemathesis: build ## test a server against its own API description with made-up requests (minutes)
+	@scripts/schemathesis.sh --binary "$(TARGET_DIR)/release/commontrace"
 
 model: ## fetch the embedding model into the cache directory
 	@[[ -e "$(MODEL_DIR)/model.safetensors" ]] || scripts/install-tools.sh pip

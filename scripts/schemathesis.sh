@@ -34,12 +34,15 @@ fi
 
 venv="$(cache_dir)/schemathesis-$version"
 if ! "$venv/bin/schemathesis" --version >/dev/null 2>&1; then
-    have_pip || install_packages python3 python3-pip python3-venv
+    python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages python3 python3-venv
     say "installing Schemathesis $version into $venv"
     rm -rf "$venv"
     python3 -m venv "$venv"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "schemathesis==$version"
 fi
+
+# The machine's proxy cannot reach this machine.
+export NO_PROXY=127.0.0.1 no_proxy=127.0.0.1
 
 work=$(mktemp -d)
 server=''

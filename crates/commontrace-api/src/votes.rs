@@ -29,7 +29,8 @@ pub struct CastVote {
 
 /// Says in the schema that a down-vote needs one of the known reasons.
 fn reason_for_down_votes(schema: &mut Schema) {
-    let down = json!({ "required": ["vote_type"], "properties": { "vote_type": { "const": "down" } } });
+    let down =
+        json!({ "required": ["vote_type"], "properties": { "vote_type": { "const": "down" } } });
     let reason = json!({ "required": ["feedback_tag"], "properties": { "feedback_tag": { "enum": DOWN_REASONS } } });
     schema.insert("if".to_owned(), down);
     schema.insert("then".to_owned(), reason);

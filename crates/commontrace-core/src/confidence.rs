@@ -22,14 +22,11 @@ pub enum Confidence {
 pub struct Signals {
     /// Highest cosine among the hits; `None` if the query or all hits have no vector.
     pub similarity: Option<f64>,
-    /// Highest normalised lexical score among the hits.
+    /// Highest lexical score among the hits, as a share of the highest possible one; terms that no
+    /// document has count in full, as the rarest.
     pub lexical: f64,
-    /// Share of the query's weight (unknown terms weigh as the rarest) whose terms the best hit has.
-    pub coverage: f64,
     /// Number of distinct query terms, fillers aside, that the best hit has.
     pub matched: usize,
-    /// Number of distinct query terms, fillers aside.
-    pub terms: usize,
     /// By how much the best hit's relevance exceeds the fifth one's.
     pub lead: f64,
 }
@@ -79,9 +76,7 @@ mod tests {
     const GOOD: Signals = Signals {
         similarity: Some(0.7),
         lexical: 0.5,
-        coverage: 0.8,
         matched: 4,
-        terms: 5,
         lead: 0.25,
     };
 
@@ -95,7 +90,6 @@ mod tests {
             lexical: 0.1,
             matched: 1,
             lead: 0.03,
-            ..GOOD
         };
         assert_eq!(about_something_else.confidence(), Confidence::None);
     }
@@ -107,7 +101,6 @@ mod tests {
             lexical: 0.0,
             matched: 0,
             lead: 0.02,
-            ..GOOD
         };
         assert_eq!(paraphrase.confidence(), Confidence::Weak);
     }
@@ -119,7 +112,6 @@ mod tests {
             lexical,
             matched,
             lead: 0.03,
-            ..GOOD
         };
         assert_eq!(words(0.1, 1).confidence(), Confidence::None);
         assert_ne!(words(0.4, 3).confidence(), Confidence::None);

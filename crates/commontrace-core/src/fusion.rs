@@ -53,14 +53,13 @@ const EXPECTED_COSINE: (f64, f64) = (0.3, 0.6);
 #[must_use]
 pub fn relevance(lexical: f64, similarity: Option<f64>, dense_weight: f64) -> f64 {
     let (base, slope) = EXPECTED_COSINE;
-    let similarity = similarity.unwrap_or_else(|| {
-        // Without a word in common nothing speaks for it.
-        if lexical > 0.0 {
-            base + slope * lexical
-        } else {
-            0.0
-        }
-    });
+    // Without a word in common nothing speaks for a document that has no vector.
+    let expected = if lexical > 0.0 {
+        base + slope * lexical
+    } else {
+        0.0
+    };
+    let similarity = similarity.unwrap_or(expected);
     (1.0 - dense_weight) * lexical + dense_weight * similarity.clamp(0.0, 1.0)
 }
 

@@ -49,7 +49,11 @@ fn main() -> Result<()> {
         if options.only.as_ref().is_some_and(|only| *only != set.name) {
             continue;
         }
-        let texts: Vec<String> = set.documents.iter().map(embedding_text).collect();
+        let texts: Vec<String> = set
+            .documents
+            .iter()
+            .map(|d| embedding_text(d.fields()))
+            .collect();
         let mut of_documents = embed(&texts)?;
         let asked: Vec<String> = set.queries.iter().map(|q| q.text.clone()).collect();
         let mut of_queries = embed(&asked)?;
@@ -391,8 +395,8 @@ impl Run<'_> {
                 let similarity = s.similarity.unwrap_or(-1.0);
                 writeln!(
                     file,
-                    "{}\t{}\t{case}\t{similarity}\t{}\t{}\t{}\t{}\t{}\t{value}",
-                    self.set.name, self.name, s.lexical, s.coverage, s.matched, s.terms, s.lead,
+                    "{}\t{}\t{case}\t{similarity}\t{}\t{}\t{}\t{value}",
+                    self.set.name, self.name, s.lexical, s.matched, s.lead,
                 )?;
             }
             Ok(())

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 pub use commontrace_core::confidence::{Confidence, Signals};
 use commontrace_core::{TraceId, UserId};
 
+use crate::lexical::Fields;
+
 /// A trace as the index needs it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
@@ -30,6 +32,19 @@ pub struct Document {
     pub stale: bool,
     /// Who wrote it.
     pub contributor: UserId,
+}
+
+impl Document {
+    /// Its texts.
+    #[must_use]
+    pub fn fields(&self) -> Fields<'_> {
+        Fields {
+            title: &self.title,
+            context: &self.context,
+            solution: &self.solution,
+            tags: &self.tags,
+        }
+    }
 }
 
 /// A search.

@@ -13,7 +13,7 @@ use commontrace_core::TraceId;
 
 use self::state::State;
 use crate::document::{Answer, Document, Query};
-use crate::lexical::{Counted, Fields};
+use crate::lexical::Counted;
 use crate::query::analyze;
 use crate::signature::signatures;
 use crate::vectors::VectorError;
@@ -34,12 +34,7 @@ impl SearchIndex {
     /// Adds a document or replaces the one with its id, whose vector stays until it is set anew.
     pub fn upsert(&self, document: &Document) {
         // Tokenising is the slow part, so it is done before anyone is made to wait.
-        let counted = Counted::of(Fields {
-            title: &document.title,
-            context: &document.context,
-            solution: &document.solution,
-            tags: &document.tags,
-        });
+        let counted = Counted::of(document.fields());
         let errors = [document.title.as_str(), &document.context].join("\n");
         self.write().upsert(document, counted, signatures(&errors));
     }

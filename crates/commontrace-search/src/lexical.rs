@@ -261,33 +261,14 @@ impl Lexical {
         scores
     }
 
-    /// How much of a query `slot` covers, fillers aside.
-    pub fn coverage(&self, terms: &[Weighed], slot: u32) -> Coverage {
-        let (mut all, mut covered) = (0.0, 0.0);
-        let mut coverage = Coverage::default();
-        for term in terms.iter().filter(|term| !term.filler) {
-            coverage.terms += 1;
-            all += term.weight;
-            if term
-                .id
-                .is_some_and(|id| self.postings[id as usize].contains(slot))
-            {
-                coverage.matched += 1;
-                covered += term.weight;
-            }
-        }
-        coverage.share = if all > 0.0 { covered / all } else { 0.0 };
-        coverage
+    /// Number of terms, fillers aside, that `slot` has.
+    pub fn matched(&self, terms: &[Weighed], slot: u32) -> usize {
+        let known = terms
+            .iter()
+            .filter(|term| !term.filler)
+            .filter_map(|term| term.id);
+        known
+            .filter(|&id| self.postings[id as usize].contains(slot))
+            .count()
     }
-}
-
-/// How much of a query a document covers.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Coverage {
-    /// Share of the query's weight, 0 to 1.
-    pub share: f32,
-    /// Number of its distinct terms that the document has.
-    pub matched: usize,
-    /// Number of its distinct terms.
-    pub terms: usize,
 }

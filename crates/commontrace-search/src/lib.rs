@@ -1,4 +1,8 @@
-//! placeholder
+//! Finds the traces that answer a question: words, vectors, their fusion, and silence.
+//!
+//! [`index::SearchIndex`] holds everything in memory and answers a [`document::Query`]; [`embed`]
+//! makes the vectors. The ranking formula itself is in [`commontrace_core::fusion`]. Nothing here
+//! stores anything, knows of users or requests, or reads a clock.
 
 pub mod document;
 pub mod embed;

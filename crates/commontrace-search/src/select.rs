@@ -58,6 +58,23 @@ pub struct Mask {
 }
 
 impl Mask {
+    /// The set of all slots below `end`.
+    pub fn below(end: usize) -> Self {
+        let mut words = vec![u64::MAX; end / 64];
+        if !end.is_multiple_of(64) {
+            words.push((1 << (end % 64)) - 1);
+        }
+        Self { words, count: end }
+    }
+
+    /// Removes a slot.
+    pub fn remove(&mut self, slot: u32) {
+        if self.contains(slot) {
+            self.words[slot as usize / 64] &= !(1 << (slot % 64));
+            self.count -= 1;
+        }
+    }
+
     /// Adds a slot.
     pub fn insert(&mut self, slot: u32) {
         let word = slot as usize / 64;
@@ -128,6 +145,10 @@ mod tests {
             prop_assert_eq!(mask.count(), slots.len());
             prop_assert!((0..600).all(|s| mask.contains(s) == slots.contains(&s)));
             prop_assert!(mask.iter().eq(slots.iter().copied()));
+            let mut rest = Mask::below(500);
+            slots.iter().for_each(|&slot| rest.remove(slot));
+            prop_assert_eq!(rest.count(), 500 - slots.len());
+            prop_assert!((0..600).all(|s| rest.contains(s) == (s < 500 && !slots.contains(&s))));
         }
     }
 }

@@ -175,7 +175,7 @@ impl Vectors {
         match mask {
             Some(mask) if mask.count() <= SCANNED_EXACTLY => mask.iter().for_each(&mut offer),
             None if self.len() <= SCANNED_EXACTLY => {
-                self.owners.iter().copied().for_each(&mut offer)
+                self.owners.iter().copied().for_each(&mut offer);
             }
             _ => self
                 .sketched(probe, mask, limit)

@@ -81,7 +81,7 @@ fn redact(id: commontrace_core::TraceId, contributor: UserId, body: ContributeTr
         is_seed: false,
         status: Status::Pending,
         trust_score: 0.0,
-        review_after: body.review_after.map(|at| at.utc()),
+        review_after: body.review_after.map(commontrace_api::Timestamp::utc),
         watch_condition: redactor.optional("watch_condition", body.watch_condition.as_deref()),
         supersedes: body.supersedes_trace_id,
         embed: None,
@@ -101,7 +101,10 @@ fn redact(id: commontrace_core::TraceId, contributor: UserId, body: ContributeTr
 
 /// Joins the metadata object and the token count, which wins over a member of the same name.
 fn metadata(redactor: &mut Redactor, body: &ContributeTrace) -> Option<Map<String, Value>> {
-    let given = body.metadata_json.clone().map(|object| object.into_map());
+    let given = body
+        .metadata_json
+        .clone()
+        .map(commontrace_api::Object::into_map);
     let mut metadata = given.map(|object| redactor.object("metadata_json", object));
     if let Some(tokens) = body.tokens_to_resolution {
         metadata

@@ -27,12 +27,16 @@ pub enum LoggingError {
     Twice,
 }
 
+/// PostgreSQL remarks that a table exists already at every start, as information.
+const NO_NOTICES: &str = "sqlx::postgres::notice=warn";
+
 /// Sets up logging for the process. `filter` is as `info` or `info,sqlx=warn`; `colour` only
 /// matters to the pretty format.
 pub fn init(format: Format, filter: &str, colour: bool) -> Result<(), LoggingError> {
     let filter = EnvFilter::builder()
         .parse(filter)
-        .map_err(|err| LoggingError::Filter(filter.into(), err))?;
+        .map_err(|err| LoggingError::Filter(filter.into(), err))?
+        .add_directive(NO_NOTICES.parse().expect("it is a directive"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use commontrace_search::document::{Answer, Document, Query};
-use commontrace_search::index::SearchIndex;
 use chrono::{DateTime, TimeDelta, Utc};
 use commontrace_core::{JobId, TraceId};
+use commontrace_search::document::{Answer, Document, Query};
 use commontrace_search::embed::{Embedder, QueryCache};
+use commontrace_search::index::SearchIndex;
 use commontrace_store::{EmbeddingModel, IndexRow, Store};
 use tokio::sync::Notify;
 
@@ -170,7 +170,9 @@ impl Search {
     }
 
     fn knows(&self, id: TraceId, changed_at: DateTime<Utc>) -> bool {
-        self.known().get(&id).is_some_and(|known| known.changed_at >= changed_at)
+        self.known()
+            .get(&id)
+            .is_some_and(|known| known.changed_at >= changed_at)
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<TraceId, Known>> {
@@ -184,7 +186,13 @@ impl Search {
         if before.is_some_and(|before| before.changed_at > row.changed_at) {
             return;
         }
-        known.insert(row.id, Known { changed_at: row.changed_at, revision: row.revision });
+        known.insert(
+            row.id,
+            Known {
+                changed_at: row.changed_at,
+                revision: row.revision,
+            },
+        );
         let id = row.id;
         if row.hidden {
             self.index.remove(id);

@@ -60,10 +60,7 @@ pub async fn import(
     embed: impl Fn() -> Option<(JobId, String)>,
     now: DateTime<Utc>,
 ) -> Result<Imported, ImportError> {
-    let seeds = files
-        .iter()
-        .map(|file| check(file))
-        .collect::<Result<Vec<_>, _>>()?;
+    let seeds = files.iter().map(check).collect::<Result<Vec<_>, _>>()?;
     store.create_account(account(), now).await?;
     let mut imported = Imported::default();
     for ((name, _), seed) in files.iter().zip(seeds) {

@@ -127,8 +127,9 @@ async fn local(folder: &Path) -> Result<Option<Embedder>, Failure> {
             }
         }
         Err(err) => {
-            return Err(Failure::new(chain(&err))
-                .hint("EMBEDDING_PROVIDER=none searches by words alone"));
+            return Err(
+                Failure::new(chain(&err)).hint("EMBEDDING_PROVIDER=none searches by words alone")
+            );
         }
     }
     let model = MiniLm::load(folder).map_err(|err| {

@@ -177,13 +177,10 @@ fn signals(state: &State, terms: &[Weighed], hits: &[Ranked], semantic: bool) ->
         _ => last.hit.relevance.min(first.hit.relevance / 2.0),
     };
     let highest = |part: fn(&Hit) -> f64| judged.iter().map(|r| part(&r.hit)).fold(0.0, f64::max);
-    let coverage = state.lexical.coverage(terms, first.slot);
     Some(Signals {
         similarity: semantic.then(|| highest(|hit| hit.similarity)),
         lexical: highest(|hit| hit.lexical),
-        coverage: f64::from(coverage.share),
-        matched: coverage.matched,
-        terms: coverage.terms,
+        matched: state.lexical.matched(terms, first.slot),
         lead: first.hit.relevance - fifth,
     })
 }

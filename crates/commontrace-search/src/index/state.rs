@@ -1,6 +1,6 @@
 //! What the index holds, and keeping its parts in step.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use commontrace_core::TraceId;
 use commontrace_core::fingerprint::Fingerprint;
@@ -41,6 +41,8 @@ pub struct State {
     tags: BTreeMap<String, Vec<u32>>,
     /// Slots of each error signature, ascending.
     signatures: HashMap<u64, Vec<u32>>,
+    /// Slots of documents whose validity ends, which are few.
+    dated: BTreeSet<u32>,
 }
 
 impl State {
@@ -64,6 +66,7 @@ impl State {
             list(self.tags.entry(tag.clone()).or_default(), slot);
         }
         self.lexical.set(slot, counted);
+        self.date(slot, document.valid_until);
         self.entries[slot as usize] = Some(Entry {
             id: document.id,
             trust: document.trust,
@@ -90,15 +93,31 @@ impl State {
         self.unlist(slot);
         self.lexical.remove(slot);
         self.vectors.remove(slot);
+        self.dated.remove(&slot);
         self.entries[slot as usize] = None;
         self.free.push(slot);
         true
     }
 
     pub fn change(&mut self, id: TraceId, change: impl FnOnce(&mut Entry)) -> bool {
-        let slot = self.slots.get(&id).map(|&slot| slot as usize);
-        let entry = slot.and_then(|slot| self.entries[slot].as_mut());
-        entry.map(change).is_some()
+        let Some(&slot) = self.slots.get(&id) else {
+            return false;
+        };
+        let entry = self.entries[slot as usize]
+            .as_mut()
+            .expect("slots in use have entries");
+        change(entry);
+        let valid_until = entry.valid_until;
+        self.date(slot, valid_until);
+        true
+    }
+
+    fn date(&mut self, slot: u32, valid_until: Option<i64>) {
+        if valid_until.is_some() {
+            self.dated.insert(slot);
+        } else {
+            self.dated.remove(&slot);
+        }
     }
 
     /// Removes a slot from the lists of its tags and signatures.
@@ -146,14 +165,15 @@ impl State {
             .expect("indexes name only slots in use")
     }
 
-    /// The slots that a query may find; `None` if all.
+    /// The slots that a query may find, perhaps with unused ones among them; `None` if all.
     pub fn mask(&self, query: &Query<'_>) -> Option<Mask> {
-        let valid = |slot: &u32| query.include_expired || !self.entry(*slot).expired(query.now);
+        let expired = |slot: u32| !query.include_expired && self.entry(slot).expired(query.now);
         if query.tags.is_empty() {
-            if query.include_expired {
-                return None;
-            }
-            return Some(self.slots.values().copied().filter(valid).collect());
+            let mut excluded = self.dated.iter().filter(|&&slot| expired(slot)).peekable();
+            excluded.peek()?;
+            let mut mask = Mask::below(self.entries.len());
+            excluded.for_each(|&slot| mask.remove(slot));
+            return Some(mask);
         }
         let mut lists = Vec::with_capacity(query.tags.len());
         for tag in query.tags {
@@ -170,7 +190,7 @@ impl State {
                 .iter()
                 .copied()
                 .filter(tagged)
-                .filter(valid)
+                .filter(|&slot| !expired(slot))
                 .collect(),
         )
     }

@@ -32,11 +32,12 @@ fn dot_avx2(query: &[i16], stored: &[i8]) -> i32 {
 
 #[inline(always)]
 fn dot_portable(query: &[i16], stored: &[i8]) -> i32 {
-    query
+    // The caller's bound on the dimension rules overflow out; checking would forbid vector code.
+    let products = query
         .iter()
         .zip(stored)
-        .map(|(&q, &s)| i32::from(q) * i32::from(s))
-        .sum()
+        .map(|(&q, &s)| i32::from(q).wrapping_mul(i32::from(s)));
+    products.fold(0, i32::wrapping_add)
 }
 
 /// A query vector cut to four bits a component and turned on its side: plane `p` holds bit `p` of
@@ -92,13 +93,11 @@ impl Planes {
     #[inline(always)]
     fn scan_portable(&self, sketches: &[u64], estimates: &mut [f32]) {
         for (sketch, estimate) in sketches.chunks_exact(self.words.len()).zip(estimates) {
-            let (mut set, mut levels) = (0, 0);
+            let (mut set, mut levels) = (0_u64, 0_u64);
             for (word, planes) in sketch.iter().zip(&self.words) {
-                set += word.count_ones();
-                levels += (word & planes[0]).count_ones()
-                    + 2 * (word & planes[1]).count_ones()
-                    + 4 * (word & planes[2]).count_ones()
-                    + 8 * (word & planes[3]).count_ones();
+                set += u64::from(word.count_ones());
+                let common = |plane: usize| u64::from((word & planes[plane]).count_ones()) << plane;
+                levels += common(0) + common(1) + common(2) + common(3);
             }
             *estimate = self.least * set as f32 + self.step * levels as f32;
         }

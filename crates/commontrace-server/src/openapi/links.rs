@@ -94,7 +94,12 @@ mod tests {
         let items = document["paths"].as_object().unwrap();
         let operations = items.iter().flat_map(|(path, item)| {
             let operations = item.as_object().unwrap().values();
-            operations.map(move |operation| (operation["operationId"].as_str().unwrap(), (path, operation)))
+            operations.map(move |operation| {
+                (
+                    operation["operationId"].as_str().unwrap(),
+                    (path, operation),
+                )
+            })
         });
         let operations: HashMap<_, _> = operations.collect();
         for (from, status, to) in LINKS {

@@ -10,9 +10,9 @@ use commontrace_api::search::{
     Confidence, FILTER_TAGS_MAX, ScoreParts, SearchAnswer, SearchResult, SearchTraces,
 };
 use commontrace_api::traces::{Legacy, RelatedTrace};
+use commontrace_core::confidence::Confidence as Found;
 use commontrace_core::fingerprint::fingerprint;
 use commontrace_core::{TraceId, tag};
-use commontrace_core::confidence::Confidence as Found;
 use commontrace_search::document::{Hit, Query};
 use commontrace_store::Trace;
 

@@ -49,10 +49,12 @@ pub async fn triggers(
         trigger_stats: Value::Object(
             redactor.object("trigger_stats", body.trigger_stats.into_map()),
         ),
-        searches_fired: body.searches_fired.map(|count| count.value()),
-        traces_consumed: body.traces_consumed.map(|count| count.value()),
-        resolutions_total: body.resolutions_total.map(|count| count.value()),
-        resolutions_assisted: body.resolutions_assisted.map(|count| count.value()),
+        searches_fired: body.searches_fired.map(commontrace_api::Bounded::value),
+        traces_consumed: body.traces_consumed.map(commontrace_api::Bounded::value),
+        resolutions_total: body.resolutions_total.map(commontrace_api::Bounded::value),
+        resolutions_assisted: body
+            .resolutions_assisted
+            .map(commontrace_api::Bounded::value),
     };
     app.store
         .report_triggers(caller.id, report, app.clock.now())

@@ -136,7 +136,11 @@ pub async fn patch(
     app.search.refresh(&app.store, id).await;
     app.search.wake_worker();
     let trace = present::trace(trace, related, now);
-    Ok(JsonBody(Patched { trace, dropped_tags, redactions }))
+    Ok(JsonBody(Patched {
+        trace,
+        dropped_tags,
+        redactions,
+    }))
 }
 
 /// Deletes an own trace.
@@ -212,7 +216,10 @@ pub(super) fn unknown_trace() -> ApiError {
 
 async fn related(app: &App, id: TraceId) -> ApiResult<Vec<RelatedTrace>> {
     let related = app.store.relations(id, RELATED_MAX).await?;
-    Ok(related.into_iter().map(|relation| present::related(relation, id)).collect())
+    Ok(related
+        .into_iter()
+        .map(|relation| present::related(relation, id))
+        .collect())
 }
 
 fn updated(outcome: UpdateTrace) -> ApiResult<Trace> {
@@ -246,7 +253,9 @@ async fn prepare_patch(
             context_text: redactor.optional("context_text", body.context_text.as_deref()),
             solution_text: redactor.optional("solution_text", body.solution_text.as_deref()),
             tags: tags.map(|tags| tags.kept),
-            review_after: body.review_after.map(|review| review.map(|at| at.utc())),
+            review_after: body
+                .review_after
+                .map(|review| review.map(commontrace_api::Timestamp::utc)),
             watch_condition: body
                 .watch_condition
                 .map(|text| redactor.optional("watch_condition", text.as_deref())),

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use commontrace_core::backoff::{MAX_ATTEMPTS, delay};
 use commontrace_search::embed::{EmbedError, Embedder};
+use commontrace_search::lexical::Fields;
+use commontrace_search::text::embedding_text;
 use commontrace_store::{EmbeddingModel, FailedJob, IndexRow, Job, NewVector};
 use uuid::Uuid;
 
@@ -91,7 +93,14 @@ pub async fn step(
     }
     let texts = work
         .iter()
-        .map(|(_, row)| format!("{}\n{}\n{}", row.title, row.context_text, row.solution_text))
+        .map(|(_, row)| {
+            embedding_text(Fields {
+                title: &row.title,
+                context: &row.context_text,
+                solution: &row.solution_text,
+                tags: &row.tags,
+            })
+        })
         .collect();
     let begun = Instant::now();
     let vectors = embedder.embed_batch(texts).await;

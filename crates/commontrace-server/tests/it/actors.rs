@@ -13,9 +13,9 @@ use commontrace_server::ids::Ids;
 use commontrace_server::lifecycle::Lifecycle;
 use commontrace_server::limiter::Limiter;
 use commontrace_server::metrics::Metrics;
+use commontrace_server::router;
 use commontrace_server::search::Search;
 use commontrace_server::usage::Usage;
-use commontrace_server::router;
 use commontrace_store::{Engine, Location, Store};
 use commontrace_testkit::{Home, empty};
 use serde_json::{Value, json};
@@ -54,7 +54,12 @@ impl TestApp {
             settings,
         });
         app.lifecycle.mark_ready();
-        Self { router: router(&app), app, location, _home: home }
+        Self {
+            router: router(&app),
+            app,
+            location,
+            _home: home,
+        }
     }
 
     pub fn advance(&self, by: Duration) {
@@ -71,7 +76,10 @@ impl TestApp {
 
     /// Registers somebody who shows this name.
     pub async fn user(&self, name: &str) -> Actor {
-        let answer = self.anyone().post("/api/v1/keys", json!({ "display_name": name })).await;
+        let answer = self
+            .anyone()
+            .post("/api/v1/keys", json!({ "display_name": name }))
+            .await;
         assert_eq!(answer.status, 201, "{answer:?}");
         Actor {
             router: self.router.clone(),
@@ -83,13 +91,23 @@ impl TestApp {
     /// Registers a moderator.
     pub async fn moderator(&self) -> Actor {
         let actor = self.user("moderator").await;
-        assert!(self.app.store.make_moderator(actor.id.parse().unwrap()).await.unwrap());
+        assert!(
+            self.app
+                .store
+                .make_moderator(actor.id.parse().unwrap())
+                .await
+                .unwrap()
+        );
         actor
     }
 
     /// Somebody without a key.
     pub fn anyone(&self) -> Actor {
-        Actor { router: self.router.clone(), key: None, id: String::new() }
+        Actor {
+            router: self.router.clone(),
+            key: None,
+            id: String::new(),
+        }
     }
 }
 
@@ -128,7 +146,10 @@ impl Answer {
 
 impl Actor {
     pub fn with_key(&self, key: &str) -> Self {
-        Self { key: Some(key.to_owned()), ..self.clone() }
+        Self {
+            key: Some(key.to_owned()),
+            ..self.clone()
+        }
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -168,14 +189,23 @@ impl Actor {
             }
             None => Body::empty(),
         };
-        let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        let response = self
+            .router
+            .clone()
+            .oneshot(request.body(body).unwrap())
+            .await
+            .unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
         let json = match &bytes[..] {
             [] => Value::Null,
             bytes => serde_json::from_slice(bytes).expect("every body is JSON"),
         };
-        Answer { status: parts.status, headers: parts.headers, json }
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            json,
+        }
     }
 
     /// Contributes a trace with this title and returns its id.
@@ -194,19 +224,27 @@ impl Actor {
             "down" => json!({ "vote_type": "down", "feedback_tag": "wrong" }),
             _ => json!({ "vote_type": vote }),
         };
-        self.post(&format!("/api/v1/traces/{trace}/votes"), body).await
+        self.post(&format!("/api/v1/traces/{trace}/votes"), body)
+            .await
     }
 
     pub async fn flags(&self, trace: &str) -> Answer {
         let body = json!({ "reason": "advertises a product", "category": "spam" });
-        self.post(&format!("/api/v1/traces/{trace}/flag"), body).await
+        self.post(&format!("/api/v1/traces/{trace}/flag"), body)
+            .await
     }
 
     /// Searches and returns the titles found, best first.
     pub async fn finds(&self, q: &str) -> Vec<String> {
-        let answer = self.post("/api/v1/traces/search", json!({ "q": q })).await.ok();
+        let answer = self
+            .post("/api/v1/traces/search", json!({ "q": q }))
+            .await
+            .ok();
         let results = answer["results"].as_array().unwrap();
-        results.iter().map(|hit| hit["title"].as_str().unwrap().to_owned()).collect()
+        results
+            .iter()
+            .map(|hit| hit["title"].as_str().unwrap().to_owned())
+            .collect()
     }
 }
 

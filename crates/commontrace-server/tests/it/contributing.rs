@@ -14,7 +14,8 @@ async fn a_new_trace_is_findable_by_its_words_as_soon_as_its_post_is_answered(
 ) {
     let app = TestApp::on(engine).await;
     let (ada, bob) = (app.user("ada").await, app.user("bob").await);
-    ada.contributes("compose waits for an unhealthy database").await;
+    ada.contributes("compose waits for an unhealthy database")
+        .await;
     assert_eq!(
         bob.finds("container db is unhealthy").await,
         ["compose waits for an unhealthy database"]
@@ -28,7 +29,8 @@ async fn the_answer_says_what_became_of_the_request(#[values(Sqlite, Postgres)] 
     let ada = app.user("ada").await;
     let mut body = a_trace("a healthcheck");
     body["tags"] = json!(["Docker", "docker ", "C++", "two words"]);
-    body["context_text"] = json!("mail ada.byron@engines.org, see /home/ada/compose.yaml: unhealthy");
+    body["context_text"] =
+        json!("mail ada.byron@engines.org, see /home/ada/compose.yaml: unhealthy");
     body["unknown_member"] = json!(true);
     let answer = ada.post("/api/v1/traces", body).await;
     assert_eq!(answer.status, 202);
@@ -44,7 +46,10 @@ async fn the_answer_says_what_became_of_the_request(#[values(Sqlite, Postgres)] 
     );
     let trace = ada.reads(answer.json["id"].as_str().unwrap()).await;
     let context = trace["context_text"].as_str().unwrap();
-    assert!(!context.contains("byron") && !context.contains("/home/ada"), "{context}");
+    assert!(
+        !context.contains("byron") && !context.contains("/home/ada"),
+        "{context}"
+    );
 }
 
 #[rstest]
@@ -68,7 +73,11 @@ async fn a_secret_never_reaches_the_database(#[values(Sqlite)] engine: Engine) {
     assert_eq!(answer.status, 202, "{answer:?}");
     assert!(!answer.json.to_string().contains(&secret));
     let copy = app.copy_of_the_database().await;
-    assert!(!copy.windows(secret.len()).any(|bytes| bytes.eq_ignore_ascii_case(secret.as_bytes())));
+    assert!(
+        !copy
+            .windows(secret.len())
+            .any(|bytes| bytes.eq_ignore_ascii_case(secret.as_bytes()))
+    );
 }
 
 #[rstest]
@@ -79,14 +88,24 @@ async fn a_repeated_request_with_the_same_key_stores_one_trace(
     let app = TestApp::on(engine).await;
     let (ada, bob) = (app.user("ada").await, app.user("bob").await);
     let send = async |who: &crate::actors::Actor, body: Value| {
-        who.send(Method::POST, "/api/v1/traces", Some(body), &[("idempotency-key", "k-1")]).await
+        who.send(
+            Method::POST,
+            "/api/v1/traces",
+            Some(body),
+            &[("idempotency-key", "k-1")],
+        )
+        .await
     };
     let first = send(&ada, a_trace("one")).await;
     let second = send(&ada, a_trace("one")).await;
     assert_eq!((first.status.as_u16(), second.status.as_u16()), (202, 202));
     assert_eq!(first.json, second.json);
     send(&ada, a_trace("two")).await.refused(422);
-    assert_ne!(send(&bob, a_trace("one")).await.json["id"], first.json["id"], "keys are per account");
+    assert_ne!(
+        send(&bob, a_trace("one")).await.json["id"],
+        first.json["id"],
+        "keys are per account"
+    );
     let listed = ada.get("/api/v1/traces?mine=true").await.ok();
     assert_eq!(listed["traces"].as_array().unwrap().len(), 1);
 }
@@ -114,11 +133,16 @@ async fn a_bad_field_is_refused_by_name(#[case] change: Value, #[case] field: &s
     let app = TestApp::on(Sqlite).await;
     let ada = app.user("ada").await;
     let mut body = a_trace("a healthcheck");
-    body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+    body.as_object_mut()
+        .unwrap()
+        .extend(change.as_object().unwrap().clone());
     let answer = ada.post("/api/v1/traces", body).await;
     let detail = answer.refused(422);
     assert_eq!(answer.json["field"], field, "{detail}");
-    assert!(ada.finds("healthcheck").await.is_empty(), "nothing was stored");
+    assert!(
+        ada.finds("healthcheck").await.is_empty(),
+        "nothing was stored"
+    );
 }
 
 #[rstest]
@@ -135,7 +159,12 @@ async fn control_characters_are_taken_out_and_limits_are_inclusive(
     assert_eq!(answer.status, 202, "{answer:?}");
     let trace = ada.reads(answer.json["id"].as_str().unwrap()).await;
     assert_eq!(trace["title"], "é".repeat(195));
-    assert!(trace["context_text"].as_str().unwrap().starts_with("nul  bell  x"));
+    assert!(
+        trace["context_text"]
+            .as_str()
+            .unwrap()
+            .starts_with("nul  bell  x")
+    );
 }
 
 #[rstest]
@@ -152,16 +181,26 @@ async fn superseding_ends_the_old_traces_validity_in_the_same_moment(
     body["supersedes_trace_id"] = json!("00000000-0000-4000-8000-0000000fffff");
     ada.post("/api/v1/traces", body.clone()).await.refused(404);
     let listed = bob.get("/api/v1/traces").await.ok();
-    assert_eq!(listed["traces"].as_array().unwrap().len(), 1, "a refusal stores nothing");
+    assert_eq!(
+        listed["traces"].as_array().unwrap().len(),
+        1,
+        "a refusal stores nothing"
+    );
     body["supersedes_trace_id"] = json!(old);
     let new = ada.post("/api/v1/traces", body).await.ok()["id"].clone();
     let old = bob.reads(&old).await;
     assert!(old["valid_until"].is_string());
-    assert_eq!(old["related_traces"][0]["relationship_type"], "SUPERSEDED_BY");
+    assert_eq!(
+        old["related_traces"][0]["relationship_type"],
+        "SUPERSEDED_BY"
+    );
     assert_eq!(old["related_traces"][0]["id"], new);
     let search = json!({ "q": "container db is unhealthy", "include_expired": false });
     let found = bob.post("/api/v1/traces/search", search).await.ok();
     assert_eq!(found["total"], 1);
     assert_eq!(found["results"][0]["id"], new);
-    assert_eq!(bob.finds("container db is unhealthy").await, ["the new way", "the old way"]);
+    assert_eq!(
+        bob.finds("container db is unhealthy").await,
+        ["the new way", "the old way"]
+    );
 }

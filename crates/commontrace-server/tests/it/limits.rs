@@ -47,9 +47,15 @@ async fn guessing_keys_is_slowed_down_and_good_keys_still_work() {
     let app = TestApp::on(Sqlite).await;
     let ada = app.user("ada").await;
     for _ in 0..30 {
-        ada.with_key("a-guess").get("/api/v1/tags").await.refused(401);
+        ada.with_key("a-guess")
+            .get("/api/v1/tags")
+            .await
+            .refused(401);
     }
-    ada.with_key("a-guess").get("/api/v1/tags").await.refused(429);
+    ada.with_key("a-guess")
+        .get("/api/v1/tags")
+        .await
+        .refused(429);
     ada.get("/api/v1/tags").await.ok();
 }
 
@@ -83,16 +89,28 @@ async fn telemetry_is_accepted_repeatedly(#[values(Sqlite, Postgres)] engine: En
     let app = TestApp::on(engine).await;
     let ada = app.user("ada").await;
     for _ in 0..2 {
-        let install = json!({ "platform": "linux", "skill_version": "1.2", "install_source": "git" });
+        let install =
+            json!({ "platform": "linux", "skill_version": "1.2", "install_source": "git" });
         let answer = ada.post("/api/v1/telemetry/install", install).await;
-        assert_eq!((answer.status.as_u16(), answer.json), (201, json!({ "status": "ok" })));
-        assert_eq!(ada.post("/api/v1/telemetry/ping", json!({})).await.status, 204);
+        assert_eq!(
+            (answer.status.as_u16(), answer.json),
+            (201, json!({ "status": "ok" }))
+        );
+        assert_eq!(
+            ada.post("/api/v1/telemetry/ping", json!({})).await.status,
+            204
+        );
         let triggers = json!({
             "session_id": "s".repeat(150),
             "trigger_stats": { "error": { "fired": 3, "consumed": 1, "rate": 0.33 } },
             "searches_fired": 3,
         });
-        assert_eq!(ada.post("/api/v1/telemetry/triggers", triggers).await.status, 201);
+        assert_eq!(
+            ada.post("/api/v1/telemetry/triggers", triggers)
+                .await
+                .status,
+            201
+        );
     }
 }
 
@@ -102,14 +120,20 @@ async fn health_tells_of_each_part(#[values(Sqlite, Postgres)] engine: Engine) {
     let app = TestApp::on(engine).await;
     let anyone = app.anyone();
     let health = anyone.get("/health").await.ok();
-    assert_eq!((&health["status"], &health["checks"]["database"]), (&json!("healthy"), &json!("ok")));
+    assert_eq!(
+        (&health["status"], &health["checks"]["database"]),
+        (&json!("healthy"), &json!("ok"))
+    );
     anyone.get("/health/live").await.ok();
     anyone.get("/health/ready").await.ok();
     app.app.lifecycle.stop();
     assert_eq!(anyone.get("/health/ready").await.status, 503);
     app.app.store.close().await;
     let health = anyone.get("/health").await;
-    assert_eq!((health.status.as_u16(), &health.json["status"]), (503, &json!("degraded")));
+    assert_eq!(
+        (health.status.as_u16(), &health.json["status"]),
+        (503, &json!("degraded"))
+    );
 }
 
 #[rstest]

@@ -19,23 +19,43 @@ async fn three_independent_flags_hide_a_trace_and_a_moderator_restores_it(
     ada.flags(&trace).await.ok();
     for n in 0..3 {
         let flagger = app.user("flagger").await;
-        assert_eq!(flagger.flags(&trace).await.ok()["hidden"], n == 2, "flag {n}");
+        assert_eq!(
+            flagger.flags(&trace).await.ok()["hidden"],
+            n == 2,
+            "flag {n}"
+        );
         if n == 0 {
-            assert_eq!(flagger.flags(&trace).await.ok()["hidden"], false, "a repeated flag");
+            assert_eq!(
+                flagger.flags(&trace).await.ok()["hidden"],
+                false,
+                "a repeated flag"
+            );
         }
     }
     assert!(reader.finds("healthcheck").await.is_empty());
-    reader.get(&format!("/api/v1/traces/{trace}")).await.refused(404);
+    reader
+        .get(&format!("/api/v1/traces/{trace}"))
+        .await
+        .refused(404);
     assert_eq!(ada.reads(&trace).await["is_hidden"], true);
     let queue = moderator.get("/api/v1/moderation/flagged").await.ok();
     assert_eq!(queue[0]["id"], trace.as_str());
     assert_eq!(queue[0]["flags"].as_array().unwrap().len(), 4);
     assert_eq!(queue[0]["flags"][0]["reason"], "advertises a product");
     let restore = format!("/api/v1/moderation/traces/{trace}/restore");
-    reader.send(Method::POST, &restore, None, &[]).await.refused(403);
-    assert_eq!(moderator.send(Method::POST, &restore, None, &[]).await.ok()["restored"], true);
+    reader
+        .send(Method::POST, &restore, None, &[])
+        .await
+        .refused(403);
+    assert_eq!(
+        moderator.send(Method::POST, &restore, None, &[]).await.ok()["restored"],
+        true
+    );
     assert_eq!(reader.finds("container db is unhealthy").await.len(), 1);
-    assert_eq!(moderator.get("/api/v1/moderation/flagged").await.ok(), json!([]));
+    assert_eq!(
+        moderator.get("/api/v1/moderation/flagged").await.ok(),
+        json!([])
+    );
 }
 
 #[rstest]
@@ -60,6 +80,8 @@ async fn a_moderator_deletes_anybodys_trace(#[values(Sqlite, Postgres)] engine: 
     ada.delete(&path).await.refused(403);
     assert_eq!(moderator.delete(&path).await.ok()["deleted"], true);
     moderator.delete(&path).await.refused(404);
-    ada.get(&format!("/api/v1/traces/{trace}")).await.refused(404);
+    ada.get(&format!("/api/v1/traces/{trace}"))
+        .await
+        .refused(404);
     assert!(ada.finds("healthcheck").await.is_empty());
 }

@@ -22,7 +22,9 @@ async fn a_trace_has_every_member_that_clients_read(#[values(Sqlite, Postgres)] 
 async fn an_unknown_id_is_404_and_a_bad_one_422(#[values(Sqlite, Postgres)] engine: Engine) {
     let app = TestApp::on(engine).await;
     let ada = app.user("ada").await;
-    ada.get("/api/v1/traces/00000000-0000-4000-8000-0000000fffff").await.refused(404);
+    ada.get("/api/v1/traces/00000000-0000-4000-8000-0000000fffff")
+        .await
+        .refused(404);
     ada.get("/api/v1/traces/17").await.refused(422);
     app.anyone().get("/api/v1/traces/17").await.refused(401);
 }
@@ -57,7 +59,10 @@ async fn pages_list_every_trace_once_newest_first(#[values(Sqlite, Postgres)] en
     }
     let (mut listed, mut cursor) = (Vec::new(), String::new());
     loop {
-        let page = ada.get(&format!("/api/v1/traces?limit=3{cursor}")).await.ok();
+        let page = ada
+            .get(&format!("/api/v1/traces?limit=3{cursor}"))
+            .await
+            .ok();
         for trace in page["traces"].as_array().unwrap() {
             listed.push(trace["id"].as_str().unwrap().to_owned());
         }
@@ -85,7 +90,10 @@ async fn lists_filter_by_owner_and_tag(#[values(Sqlite, Postgres)] engine: Engin
     let titles = async |query: &str| {
         let page = ada.get(&format!("/api/v1/traces?{query}")).await.ok();
         let traces = page["traces"].as_array().unwrap();
-        traces.iter().map(|t| t["title"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        traces
+            .iter()
+            .map(|t| t["title"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(titles("mine=true").await, ["of ada"]);
     assert_eq!(titles("tag=PostgreSQL").await.len(), 2);
@@ -101,17 +109,32 @@ async fn an_edit_keeps_what_the_trace_said_before(#[values(Sqlite, Postgres)] en
     let (ada, bob) = (app.user("ada").await, app.user("bob").await);
     let trace = ada.contributes("a healthcheck").await;
     let path = format!("/api/v1/traces/{trace}");
-    bob.patch(&path, json!({ "title": "mine now" })).await.refused(403);
-    ada.patch(&path, json!({ "solution_text": "TODO" })).await.refused(422);
+    bob.patch(&path, json!({ "title": "mine now" }))
+        .await
+        .refused(403);
+    ada.patch(&path, json!({ "solution_text": "TODO" }))
+        .await
+        .refused(422);
     let change = json!({ "title": "zookeeper quorum lost", "tags": ["zookeeper"] });
     let changed = ada.patch(&path, change).await.ok();
     assert_eq!(changed["revision"], 2);
-    assert_eq!(bob.finds("zookeeper quorum").await, ["zookeeper quorum lost"]);
+    assert_eq!(
+        bob.finds("zookeeper quorum").await,
+        ["zookeeper quorum lost"]
+    );
     let revisions = bob.get(&format!("{path}/revisions")).await.ok();
-    let said: Vec<_> = revisions["revisions"].as_array().unwrap().iter().map(|r| &r["title"]).collect();
+    let said: Vec<_> = revisions["revisions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| &r["title"])
+        .collect();
     assert_eq!(said, ["zookeeper quorum lost", "a healthcheck"]);
     let tags = bob.get("/api/v1/tags?with_counts=true").await.ok();
-    assert_eq!(tags["counts"], json!([{ "name": "zookeeper", "trace_count": 1 }]));
+    assert_eq!(
+        tags["counts"],
+        json!([{ "name": "zookeeper", "trace_count": 1 }])
+    );
 }
 
 #[rstest]

@@ -17,7 +17,10 @@ async fn an_answer_has_every_member_that_clients_read(#[values(Sqlite, Postgres)
     let body = json!({ "q": "container db is unhealthy", "limit": "5" });
     let mut answer = ada.post(SEARCH, body).await.ok();
     // The ranking has tests of its own; here only the shape counts.
-    for score in [answer["results"][0]["combined_score"].take(), answer["results"][0]["score"].take()] {
+    for score in [
+        answer["results"][0]["combined_score"].take(),
+        answer["results"][0]["score"].take(),
+    ] {
         assert!(!score.is_null());
     }
     insta::assert_json_snapshot!("search_answer", answer);
@@ -31,7 +34,10 @@ async fn without_a_model_the_search_goes_by_words_and_says_so(
     let app = TestApp::on(engine).await;
     let ada = app.user("ada").await;
     ada.contributes("a healthcheck").await;
-    let answer = ada.post(SEARCH, json!({ "q": "container db is unhealthy" })).await.ok();
+    let answer = ada
+        .post(SEARCH, json!({ "q": "container db is unhealthy" }))
+        .await
+        .ok();
     assert_eq!(answer["degraded"], true);
     assert_eq!(answer["total"], 1);
 }
@@ -42,7 +48,10 @@ async fn nothing_relevant_is_an_answer(#[values(Sqlite, Postgres)] engine: Engin
     let app = TestApp::on(engine).await;
     let ada = app.user("ada").await;
     ada.contributes("a healthcheck").await;
-    let answer = ada.post(SEARCH, json!({ "q": "sourdough starter hydration" })).await.ok();
+    let answer = ada
+        .post(SEARCH, json!({ "q": "sourdough starter hydration" }))
+        .await
+        .ok();
     assert_eq!(answer["results"], json!([]));
     assert_eq!(answer["abstained"], true);
     assert_eq!(answer["query"], "sourdough starter hydration");
@@ -57,9 +66,15 @@ async fn tags_must_all_match_and_repeated_ones_count_once(
     let ada = app.user("ada").await;
     ada.contributes("a healthcheck").await;
     let total = async |body| ada.post(SEARCH, body).await.ok()["total"].clone();
-    assert_eq!(total(json!({ "tags": ["docker", "Docker", "postgresql"] })).await, 1);
+    assert_eq!(
+        total(json!({ "tags": ["docker", "Docker", "postgresql"] })).await,
+        1
+    );
     assert_eq!(total(json!({ "tags": ["docker", "rust"] })).await, 0);
-    assert_eq!(total(json!({ "q": "container db is unhealthy", "tags": ["rust"] })).await, 0);
+    assert_eq!(
+        total(json!({ "q": "container db is unhealthy", "tags": ["rust"] })).await,
+        0
+    );
     assert_eq!(total(json!({ "tags": ["no such tag!"] })).await, 0);
 }
 

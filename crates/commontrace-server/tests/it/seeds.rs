@@ -43,18 +43,48 @@ async fn importing_twice_changes_nothing_and_an_edited_file_is_a_new_revision(
 ) {
     let app = TestApp::on(engine).await;
     let store = &app.app.store;
-    let run = async |text: &str| import(store, &[("git/merge.md", text)], || None, noon()).await.unwrap();
-    assert_eq!(run(FILE).await, Imported { added: 1, ..Imported::default() });
-    assert_eq!(run(FILE).await, Imported { unchanged: 1, ..Imported::default() });
+    let run = async |text: &str| {
+        import(store, &[("git/merge.md", text)], || None, noon())
+            .await
+            .unwrap()
+    };
+    assert_eq!(
+        run(FILE).await,
+        Imported {
+            added: 1,
+            ..Imported::default()
+        }
+    );
+    assert_eq!(
+        run(FILE).await,
+        Imported {
+            unchanged: 1,
+            ..Imported::default()
+        }
+    );
     let edited = FILE.replace("share no commit", "have no commit in common");
-    assert_eq!(run(&edited).await, Imported { updated: 1, ..Imported::default() });
+    assert_eq!(
+        run(&edited).await,
+        Imported {
+            updated: 1,
+            ..Imported::default()
+        }
+    );
     app.app.search.load(store).await.unwrap();
     let ada = app.user("ada").await;
     let listed = ada.get("/api/v1/traces?seed=true").await.ok();
     let trace = &listed["traces"][0];
-    assert_eq!((&trace["status"], &trace["trust_score"]), (&"validated".into(), &1.0.into()));
+    assert_eq!(
+        (&trace["status"], &trace["trust_score"]),
+        (&"validated".into(), &1.0.into())
+    );
     assert_eq!(trace["revision"], 2);
-    assert_eq!(ada.finds("refusing to merge unrelated histories").await.len(), 1);
+    assert_eq!(
+        ada.finds("refusing to merge unrelated histories")
+            .await
+            .len(),
+        1
+    );
 }
 
 #[rstest]
@@ -64,12 +94,25 @@ async fn what_a_moderator_deleted_is_not_imported_again(
 ) {
     let app = TestApp::on(engine).await;
     let moderator = app.moderator().await;
-    let run = async || import(&app.app.store, &[("git/merge.md", FILE)], || None, noon()).await.unwrap();
+    let run = async || {
+        import(&app.app.store, &[("git/merge.md", FILE)], || None, noon())
+            .await
+            .unwrap()
+    };
     run().await;
     let listed = moderator.get("/api/v1/traces?seed=true").await.ok();
     let id = listed["traces"][0]["id"].as_str().unwrap();
-    moderator.delete(&format!("/api/v1/moderation/traces/{id}")).await.ok();
-    assert_eq!(run().await, Imported { unchanged: 1, ..Imported::default() });
+    moderator
+        .delete(&format!("/api/v1/moderation/traces/{id}"))
+        .await
+        .ok();
+    assert_eq!(
+        run().await,
+        Imported {
+            unchanged: 1,
+            ..Imported::default()
+        }
+    );
     let listed = moderator.get("/api/v1/traces?seed=true").await.ok();
     assert_eq!(listed["traces"].as_array().unwrap().len(), 0);
 }
@@ -78,7 +121,9 @@ async fn what_a_moderator_deleted_is_not_imported_again(
 async fn a_bad_file_stops_the_import_before_the_first_trace_and_is_named() {
     let app = TestApp::on(Sqlite).await;
     let files = [("git/merge.md", FILE), ("git/bad.md", "no front matter")];
-    let err = import(&app.app.store, &files, || None, noon()).await.unwrap_err();
+    let err = import(&app.app.store, &files, || None, noon())
+        .await
+        .unwrap_err();
     assert!(err.to_string().contains("git/bad.md"), "{err}");
     assert_eq!(app.app.store.stats().await.unwrap().traces, 0);
 }

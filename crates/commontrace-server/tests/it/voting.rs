@@ -35,7 +35,9 @@ async fn one_account_votes_once_and_never_for_itself(#[values(Sqlite, Postgres)]
     assert_eq!(vote.json["voter_id"], bob.id.as_str());
     bob.votes(&trace, "down").await.refused(409);
     assert_eq!(ada.reads(&trace).await["up_votes"], 1);
-    bob.votes("00000000-0000-4000-8000-0000000fffff", "up").await.refused(404);
+    bob.votes("00000000-0000-4000-8000-0000000fffff", "up")
+        .await
+        .refused(404);
 }
 
 #[rstest]
@@ -43,7 +45,10 @@ async fn one_account_votes_once_and_never_for_itself(#[values(Sqlite, Postgres)]
 async fn a_down_vote_needs_a_reason(#[values(Sqlite, Postgres)] engine: Engine) {
     let app = TestApp::on(engine).await;
     let (ada, bob) = (app.user("ada").await, app.user("bob").await);
-    let path = format!("/api/v1/traces/{}/votes", ada.contributes("a healthcheck").await);
+    let path = format!(
+        "/api/v1/traces/{}/votes",
+        ada.contributes("a healthcheck").await
+    );
     for body in [
         json!({ "vote_type": "down" }),
         json!({ "vote_type": "down", "feedback_tag": "boring" }),
@@ -52,7 +57,8 @@ async fn a_down_vote_needs_a_reason(#[values(Sqlite, Postgres)] engine: Engine) 
     ] {
         bob.post(&path, body).await.refused(422);
     }
-    let reasoned = json!({ "vote_type": "down", "feedback_tag": "outdated", "feedback_text": "gone in v2" });
+    let reasoned =
+        json!({ "vote_type": "down", "feedback_tag": "outdated", "feedback_text": "gone in v2" });
     assert_eq!(bob.post(&path, reasoned).await.status, 201);
 }
 
@@ -66,12 +72,28 @@ async fn reputation_counts_a_vote_once_overall_and_once_per_tag(
     let trace = ada.contributes("a healthcheck").await;
     bob.votes(&trace, "up").await.ok();
     for path in ["/api/v1/reputation/", "/api/v1/contributors/"] {
-        let suffix = if path.contains("contributors") { "/reputation" } else { "" };
+        let suffix = if path.contains("contributors") {
+            "/reputation"
+        } else {
+            ""
+        };
         let reputation = bob.get(&format!("{path}{}{suffix}", ada.id)).await.ok();
-        assert_eq!(format!("{:.4}", reputation["overall_wilson_score"].as_f64().unwrap()), "0.2065");
-        let domains: Vec<_> =
-            reputation["domains"].as_array().unwrap().iter().map(|d| &d["domain_tag"]).collect();
+        assert_eq!(
+            format!(
+                "{:.4}",
+                reputation["overall_wilson_score"].as_f64().unwrap()
+            ),
+            "0.2065"
+        );
+        let domains: Vec<_> = reputation["domains"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|d| &d["domain_tag"])
+            .collect();
         assert_eq!(domains, ["docker", "postgresql"]);
     }
-    bob.get("/api/v1/reputation/00000000-0000-4000-8000-0000000fffff").await.refused(404);
+    bob.get("/api/v1/reputation/00000000-0000-4000-8000-0000000fffff")
+        .await
+        .refused(404);
 }

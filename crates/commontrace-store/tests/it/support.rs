@@ -10,9 +10,9 @@ use commontrace_core::{JobId, Status, TraceId, UserId};
 use commontrace_store::{
     CastVote, Contribute, CreateAccount, Engine, Location, NewAccount, NewTrace, NewVote, Store,
 };
+pub use commontrace_testkit::{Home, empty};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
-pub use commontrace_testkit::{Home, empty};
 use uuid::Uuid;
 
 /// The queue that traces of [`a_trace`] are embedded by.

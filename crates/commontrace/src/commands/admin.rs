@@ -65,7 +65,7 @@ pub async fn run(config: Config, command: Command) -> Result<(), Failure> {
         Command::Hide { trace } => {
             let (audit, now) = (Ids::Random.uuid(), Clock::System.now());
             found(
-                store.hide_trace(trace, None, audit, now).await?,
+                store.hide_trace(trace, None, audit, now).await?.is_some(),
                 trace,
                 "hidden",
             )
@@ -73,7 +73,10 @@ pub async fn run(config: Config, command: Command) -> Result<(), Failure> {
         Command::Restore { trace } => {
             let (audit, now) = (Ids::Random.uuid(), Clock::System.now());
             found(
-                store.restore_trace(trace, None, audit, now).await?,
+                store
+                    .restore_trace(trace, None, audit, now)
+                    .await?
+                    .is_some(),
                 trace,
                 "restored",
             )
@@ -154,8 +157,8 @@ async fn revoke(config: &Config, store: &Store, user: Option<UserId>) -> Result<
     Ok(())
 }
 
-fn found<T>(trace: Option<T>, id: TraceId, done: &str) -> Result<(), Failure> {
-    if trace.is_none() {
+fn found(found: bool, id: TraceId, done: &str) -> Result<(), Failure> {
+    if !found {
         return Err(Failure::new(format!("no trace has the id {id}")));
     }
     say(format_args!("{id} is {done}"));

@@ -36,7 +36,10 @@ pub fn init_logging(config: &Config, env: &Environment) -> Result<(), Failure> {
     let colour = std::io::stderr().is_terminal() && !env.contains_key("NO_COLOR");
     logging::init(format, &config.log.log.to_filter().to_string(), colour)
         .map_err(|err| Failure::new(chain(&err)))?;
-    let file = config.file.as_ref().map_or("none".into(), |file| file.display().to_string());
+    let file = config
+        .file
+        .as_ref()
+        .map_or("none".into(), |file| file.display().to_string());
     tracing::debug!(debug = config.log.debug, file, "the settings are read");
     for notice in &config.notices {
         tracing::warn!("{notice}");

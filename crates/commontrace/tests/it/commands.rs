@@ -11,7 +11,10 @@ pub async fn sqlite(file: &Path, statement: &'static str) {
     use sqlx::{ConnectOptions as _, Connection as _};
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
     let mut db = options.connect().await.expect("it opens");
-    sqlx::query(statement).execute(&mut db).await.expect("it is carried out");
+    sqlx::query(statement)
+        .execute(&mut db)
+        .await
+        .expect("it is carried out");
     db.close().await.expect("it closes");
 }
 
@@ -41,7 +44,10 @@ async fn every_command_has_help_even_where_the_settings_are_wrong() {
         let words: Vec<&str> = words.iter().copied().chain(["--help"]).collect();
         let ran = place.run(&words).await;
         assert_eq!(ran.code, Some(0), "{words:?}: {ran:?}");
-        assert!(ran.stdout.contains("Usage: commontrace"), "{words:?}: {ran:?}");
+        assert!(
+            ran.stdout.contains("Usage: commontrace"),
+            "{words:?}: {ran:?}"
+        );
         assert_eq!(ran.stderr, "", "{words:?}");
     }
     let ran = place.run(&["--version"]).await.ok();
@@ -50,7 +56,12 @@ async fn every_command_has_help_even_where_the_settings_are_wrong() {
 
 #[tokio::test]
 async fn an_unknown_command_or_flag_is_a_usage_error() {
-    for words in [&["sevre"][..], &["serve", "--listne", "x"], &["backup"], &[]] {
+    for words in [
+        &["sevre"][..],
+        &["serve", "--listne", "x"],
+        &["backup"],
+        &[],
+    ] {
         let ran = Place::new().run(words).await;
         assert_eq!(ran.code, Some(2), "{ran:?}");
         assert!(ran.stderr.contains("Usage: commontrace"), "{ran:?}");
@@ -67,23 +78,44 @@ async fn config_show_never_prints_secrets() {
     for words in [&["config", "show"][..], &["config", "show", "--json"]] {
         let ran = place.run(words).await;
         assert_eq!(ran.code, Some(0), "{ran:?}");
-        assert!(ran.stdout.contains("postgres://ada:***@db/commons"), "{ran:?}");
+        assert!(
+            ran.stdout.contains("postgres://ada:***@db/commons"),
+            "{ran:?}"
+        );
         for secret in secrets {
-            assert!(!ran.stdout.contains(secret) && !ran.stderr.contains(secret), "{ran:?}");
+            assert!(
+                !ran.stdout.contains(secret) && !ran.stderr.contains(secret),
+                "{ran:?}"
+            );
         }
     }
     let json = place.run(&["config", "show", "--json"]).await.ok();
     let json: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");
-    let listen = json["settings"].as_array().unwrap().iter().find(|line| line["name"] == "listen");
+    let listen = json["settings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|line| line["name"] == "listen");
     assert_eq!(listen.unwrap()["value"], "127.0.0.1:0");
 }
 
 #[tokio::test]
 async fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     let place = Place::new().with("VALIDATION_THRESHOLD", "5");
-    place.write(".config/commontrace/config.toml", "[commons]\nvalidation_threshold = 4\nflags_to_hide = 9\n");
-    let text = place.run(&["config", "show", "--app-name", "Ours"]).await.ok();
-    let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    place.write(
+        ".config/commontrace/config.toml",
+        "[commons]\nvalidation_threshold = 4\nflags_to_hide = 9\n",
+    );
+    let text = place
+        .run(&["config", "show", "--app-name", "Ours"])
+        .await
+        .ok();
+    let line = |name: &str| {
+        text.lines()
+            .find(|line| line.starts_with(name))
+            .unwrap()
+            .to_owned()
+    };
     assert!(line("validation_threshold").contains(" 5 "), "{text}");
     assert!(line("flags_to_hide").contains(" 9 "), "{text}");
     assert!(line("app_name").contains("Ours"), "{text}");
@@ -96,7 +128,10 @@ async fn doctor_is_content_with_a_working_place_beside_a_running_server() {
     let server = place.serve().await;
     let place = place.with("COMMONTRACE_LISTEN", &server.address.to_string());
     let said = place.run(&["doctor"]).await.ok();
-    assert!(said.contains("database: SQLite") && said.contains("is in use"), "{said}");
+    assert!(
+        said.contains("database: SQLite") && said.contains("is in use"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -104,13 +139,25 @@ async fn doctor_says_what_is_wrong_and_exits_with_1() {
     let wrong = async |place: Place, names: &[&str]| {
         let ran = place.run(&["doctor"]).await;
         assert_eq!(ran.code, Some(1), "{ran:?}");
-        let line = ran.stdout.lines().find(|line| line.starts_with("WRONG")).expect("something is wrong");
+        let line = ran
+            .stdout
+            .lines()
+            .find(|line| line.starts_with("WRONG"))
+            .expect("something is wrong");
         for name in names {
             assert!(line.contains(name), "`{name}` is not named: {line}");
         }
     };
-    wrong(Place::new().with("VALIDATION_THRESHOLD", "x"), &["settings", "VALIDATION_THRESHOLD"]).await;
-    wrong(Place::new().with("COMMONTRACE_LISTEN", "192.0.2.1:80"), &["address", "192.0.2.1:80"]).await;
+    wrong(
+        Place::new().with("VALIDATION_THRESHOLD", "x"),
+        &["settings", "VALIDATION_THRESHOLD"],
+    )
+    .await;
+    wrong(
+        Place::new().with("COMMONTRACE_LISTEN", "192.0.2.1:80"),
+        &["address", "192.0.2.1:80"],
+    )
+    .await;
     let corrupt = Place::new();
     corrupt.write("data/commontrace.db", "never a database ".repeat(100));
     wrong(corrupt, &["database", "commontrace.db", "not a database"]).await;
@@ -120,7 +167,11 @@ async fn doctor_says_what_is_wrong_and_exits_with_1() {
     damaged.write("model/tokenizer.json", "{}");
     damaged.write("model/model.safetensors", "not weights");
     let model = damaged.path("model").display().to_string();
-    wrong(damaged.with("COMMONTRACE_MODEL_DIR", &model), &["embedding", "tokenizer.json"]).await;
+    wrong(
+        damaged.with("COMMONTRACE_MODEL_DIR", &model),
+        &["embedding", "tokenizer.json"],
+    )
+    .await;
     let provider = Provider::start().await;
     provider.set_up(false);
     wrong(provider.of(Place::new()), &["embedding", "503"]).await;
@@ -129,10 +180,18 @@ async fn doctor_says_what_is_wrong_and_exits_with_1() {
 #[tokio::test]
 async fn a_closed_pipe_is_no_error() {
     let place = Place::new();
-    for words in [&["config", "show"][..], &["admin", "stats"], &["--help"], &["doctor"]] {
+    for words in [
+        &["config", "show"][..],
+        &["admin", "stats"],
+        &["--help"],
+        &["doctor"],
+    ] {
         let mut child = place.command(words).spawn().unwrap();
         drop(child.stdout.take());
-        let ended = tokio::time::timeout(DEADLINE, child.wait_with_output()).await.unwrap().unwrap();
+        let ended = tokio::time::timeout(DEADLINE, child.wait_with_output())
+            .await
+            .unwrap()
+            .unwrap();
         let said = String::from_utf8_lossy(&ended.stderr);
         assert_eq!(ended.status.code(), Some(0), "{words:?}: {said}");
         assert_eq!(said, "", "{words:?}");
@@ -142,8 +201,15 @@ async fn a_closed_pipe_is_no_error() {
 #[tokio::test]
 async fn an_error_that_nobody_reads_keeps_its_exit_code() {
     let place = Place::new().with("VALIDATION_THRESHOLD", "x");
-    let mut child = place.command(&["serve"]).stdout(Stdio::null()).spawn().unwrap();
+    let mut child = place
+        .command(&["serve"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     drop(child.stderr.take());
-    let ended = tokio::time::timeout(DEADLINE, child.wait()).await.unwrap().unwrap();
+    let ended = tokio::time::timeout(DEADLINE, child.wait())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(ended.code(), Some(2));
 }

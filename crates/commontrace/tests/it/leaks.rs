@@ -13,7 +13,10 @@ const PASTED: &str = "ghp_16C7e42F292c6912E7710c838347Ae178B4a";
 async fn no_key_and_no_redacted_secret_is_ever_logged() {
     for format in ["pretty", "json"] {
         let provider = Provider::start().await;
-        let place = provider.of(Place::new()).with("COMMONTRACE_LOG", "trace").with("COMMONTRACE_LOG_FORMAT", format);
+        let place = provider
+            .of(Place::new())
+            .with("COMMONTRACE_LOG", "trace")
+            .with("COMMONTRACE_LOG_FORMAT", format);
         let server = place.serve().await;
         let user = server.user().await;
         let mut trace = crate::client::a_trace("the token is refused");
@@ -23,13 +26,26 @@ async fn no_key_and_no_redacted_secret_is_ever_logged() {
         let rotated = user.post("/api/v1/keys/rotate", json!({})).await.ok();
         let rotated = rotated["api_key"].as_str().unwrap().to_owned();
         assert_eq!(user.get("/api/v1/tags").await.status, 401);
-        user.with_key("ct_wrong_but_maybe_nearly_right").get("/api/v1/tags").await;
+        user.with_key("ct_wrong_but_maybe_nearly_right")
+            .get("/api/v1/tags")
+            .await;
         // The endpoint's refusal repeats the key that it was asked with.
         provider.set_up(false);
-        user.with_key(&rotated).search("what is logged of a refusal").await;
-        until("the refusal was logged", async || server.log().contains("searching by words alone")).await;
+        user.with_key(&rotated)
+            .search("what is logged of a refusal")
+            .await;
+        until("the refusal was logged", async || {
+            server.log().contains("searching by words alone")
+        })
+        .await;
         let log = server.stop().await;
-        for secret in [user.key.as_str(), &rotated, "ct_wrong_but_maybe_nearly_right", KEY, PASTED] {
+        for secret in [
+            user.key.as_str(),
+            &rotated,
+            "ct_wrong_but_maybe_nearly_right",
+            KEY,
+            PASTED,
+        ] {
             let line = log.lines().find(|line| line.contains(secret));
             assert_eq!(line, None, "`{secret}` was logged");
         }
@@ -38,15 +54,23 @@ async fn no_key_and_no_redacted_secret_is_ever_logged() {
 
 #[tokio::test]
 async fn as_json_every_line_is_an_object_and_an_answer_is_found_by_its_request_id() {
-    let place = Place::new().with("COMMONTRACE_LOG_FORMAT", "json").with("COMMONTRACE_LOG", "debug");
+    let place = Place::new()
+        .with("COMMONTRACE_LOG_FORMAT", "json")
+        .with("COMMONTRACE_LOG", "debug");
     let server = place.serve().await;
     let user = server.user().await;
     let refused = user.get("/api/v1/traces/not-an-id").await;
     let refused: Value = serde_json::from_str(&refused.text).unwrap();
-    let request_id = refused["request_id"].as_str().expect("an answer names its request").to_owned();
+    let request_id = refused["request_id"]
+        .as_str()
+        .expect("an answer names its request")
+        .to_owned();
     let log = server.stop().await;
     for line in log.lines() {
-        assert!(serde_json::from_str::<Value>(line).is_ok_and(|line| line.is_object()), "{line}");
+        assert!(
+            serde_json::from_str::<Value>(line).is_ok_and(|line| line.is_object()),
+            "{line}"
+        );
     }
     assert!(log.contains(&request_id), "{log}");
 }

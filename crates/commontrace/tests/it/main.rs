@@ -1,6 +1,11 @@
 //! The program as its operator and its clients meet it: real processes, real sockets, on both
 //! engines where the data is at stake.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails where it stands"
+)]
+
 mod client;
 mod commands;
 mod embedding;

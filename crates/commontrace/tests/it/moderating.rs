@@ -15,8 +15,15 @@ async fn a_trace_hidden_or_restored_elsewhere_is_followed_by_the_running_server(
     let place = Place::on(engine).await;
     let server = place.serve().await;
     let (owner, reader) = (server.user().await, server.user().await);
-    let id = owner.contributes("zygohistomorphic prepromorphism is not terminating").await;
-    let found = async || reader.finds("zygohistomorphic prepromorphism").await.contains(&id);
+    let id = owner
+        .contributes("zygohistomorphic prepromorphism is not terminating")
+        .await;
+    let found = async || {
+        reader
+            .finds("zygohistomorphic prepromorphism")
+            .await
+            .contains(&id)
+    };
     assert!(found().await, "an acknowledged trace is found at once");
 
     let said = place.run(&["admin", "hide", &id]).await.ok();
@@ -24,7 +31,10 @@ async fn a_trace_hidden_or_restored_elsewhere_is_followed_by_the_running_server(
     let path = format!("/api/v1/traces/{id}");
     assert_eq!(reader.get(&path).await.status, 404);
     assert_eq!(owner.get(&path).await.status, 200);
-    until("the hidden trace is no longer found", async || !found().await).await;
+    until("the hidden trace is no longer found", async || {
+        !found().await
+    })
+    .await;
 
     place.run(&["admin", "restore", &id]).await.ok();
     assert_eq!(reader.get(&path).await.status, 200);
@@ -43,7 +53,10 @@ async fn a_trace_or_account_that_does_not_exist_is_named() {
     ] {
         place.run(command).await.failed(1, &[id]);
     }
-    place.run(&["admin", "hide", "not-an-id"]).await.failed(2, &["not-an-id"]);
+    place
+        .run(&["admin", "hide", "not-an-id"])
+        .await
+        .failed(2, &["not-an-id"]);
 }
 
 #[rstest]
@@ -56,17 +69,41 @@ async fn a_new_moderators_key_opens_the_moderation_queue(
     let user = server.user().await;
     assert_eq!(user.get("/api/v1/moderation/flagged").await.status, 403);
 
-    let made = place.run(&["admin", "create-moderator", "--name", "Grace", "--email", "grace@example.com"]).await;
+    let made = place
+        .run(&[
+            "admin",
+            "create-moderator",
+            "--name",
+            "Grace",
+            "--email",
+            "grace@example.com",
+        ])
+        .await;
+    assert_eq!(
+        made.stderr, "",
+        "a command that succeeds says nothing but its answer"
+    );
     let moderator = server.anyone().with_key(&made.value("api_key"));
-    assert_eq!(moderator.get("/api/v1/moderation/flagged").await.status, 200);
+    assert_eq!(
+        moderator.get("/api/v1/moderation/flagged").await.status,
+        200
+    );
     let verified = moderator.get("/api/v1/keys/verify").await.ok();
     assert_eq!(verified["user_id"], made.value("user_id"));
 
-    let again = place.run(&["admin", "create-moderator", "--email", "Grace@example.com"]).await;
+    let again = place
+        .run(&["admin", "create-moderator", "--email", "Grace@example.com"])
+        .await;
     again.failed(1, &["address", "--user"]);
 
-    let id = user.get("/api/v1/keys/verify").await.ok()["user_id"].as_str().unwrap().to_owned();
-    place.run(&["admin", "create-moderator", "--user", &id]).await.ok();
+    let id = user.get("/api/v1/keys/verify").await.ok()["user_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    place
+        .run(&["admin", "create-moderator", "--user", &id])
+        .await
+        .ok();
     until("the promoted account moderates", async || {
         user.get("/api/v1/moderation/flagged").await.status == 200
     })
@@ -75,7 +112,9 @@ async fn a_new_moderators_key_opens_the_moderation_queue(
 
 #[tokio::test]
 async fn an_address_for_a_moderator_that_is_none_is_refused() {
-    let ran = Place::new().run(&["admin", "create-moderator", "--email", "grace"]).await;
+    let ran = Place::new()
+        .run(&["admin", "create-moderator", "--email", "grace"])
+        .await;
     ran.failed(2, &["grace"]);
 }
 
@@ -87,17 +126,37 @@ async fn a_key_revoked_through_standard_input_no_longer_works(
     let place = Place::on(engine).await;
     let server = place.serve().await;
     let (leaked, other) = (server.user().await, server.user().await);
-    let said = place.run_with_input(&["admin", "revoke-key"], format!("{}\n", leaked.key).as_bytes()).await.ok();
+    let said = place
+        .run_with_input(
+            &["admin", "revoke-key"],
+            format!("{}\n", leaked.key).as_bytes(),
+        )
+        .await
+        .ok();
     assert_eq!(said, "revoked the key\n");
-    until("the key is refused", async || leaked.get("/api/v1/tags").await.status == 401).await;
+    until("the key is refused", async || {
+        leaked.get("/api/v1/tags").await.status == 401
+    })
+    .await;
     assert_eq!(other.get("/api/v1/tags").await.status, 200);
 
-    let again = place.run_with_input(&["admin", "revoke-key"], leaked.key.as_bytes()).await;
+    let again = place
+        .run_with_input(&["admin", "revoke-key"], leaked.key.as_bytes())
+        .await;
     assert_eq!(again.code, Some(1), "{again:?}");
     assert!(!again.stderr.contains(&leaked.key), "{again:?}");
-    let id = other.get("/api/v1/keys/verify").await.ok()["user_id"].as_str().unwrap().to_owned();
-    place.run(&["admin", "revoke-key", "--user", &id]).await.ok();
-    until("all its keys are refused", async || other.get("/api/v1/tags").await.status == 401).await;
+    let id = other.get("/api/v1/keys/verify").await.ok()["user_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    place
+        .run(&["admin", "revoke-key", "--user", &id])
+        .await
+        .ok();
+    until("all its keys are refused", async || {
+        other.get("/api/v1/tags").await.status == 401
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -107,9 +166,18 @@ async fn a_backup_of_a_running_server_opens_and_has_everything() {
     let (owner, voter) = (server.user().await, server.user().await);
     let mut ids = Vec::new();
     for number in 0..20 {
-        ids.push(owner.contributes(&format!("the pool of database {number} is exhausted")).await);
+        ids.push(
+            owner
+                .contributes(&format!("the pool of database {number} is exhausted"))
+                .await,
+        );
     }
-    let vote = voter.post(&format!("/api/v1/traces/{}/votes", ids[0]), json!({ "vote_type": "up" })).await;
+    let vote = voter
+        .post(
+            &format!("/api/v1/traces/{}/votes", ids[0]),
+            json!({ "vote_type": "up" }),
+        )
+        .await;
     assert_eq!(vote.status, 201, "{vote:?}");
     let file = place.path("copy.db");
     let name = file.to_str().unwrap();
@@ -128,13 +196,21 @@ async fn a_backup_of_a_running_server_opens_and_has_everything() {
     for id in &ids {
         owner.get(&format!("/api/v1/traces/{id}")).await.ok();
     }
-    assert_eq!(owner.get(&format!("/api/v1/traces/{}", ids[0])).await.ok()["up_votes"], 1);
-    assert_eq!(owner.get(&format!("/api/v1/traces/{late}")).await.status, 404);
+    assert_eq!(
+        owner.get(&format!("/api/v1/traces/{}", ids[0])).await.ok()["up_votes"],
+        1
+    );
+    assert_eq!(
+        owner.get(&format!("/api/v1/traces/{late}")).await.status,
+        404
+    );
 }
 
 #[tokio::test]
 async fn a_postgresql_store_is_not_backed_up_to_a_file_by_mistake() {
     let place = Place::on(Engine::Postgres).await;
-    let ran = place.run(&["backup", place.path("copy.db").to_str().unwrap()]).await;
+    let ran = place
+        .run(&["backup", place.path("copy.db").to_str().unwrap()])
+        .await;
     ran.failed(1, &["pg_dump"]);
 }

@@ -30,7 +30,11 @@ impl Place {
     /// A home with an empty data directory, and no embedding model.
     pub fn new() -> Self {
         let home = tempfile::tempdir().expect("a temporary directory");
-        let place = Self { home, variables: Vec::new(), _database: None };
+        let place = Self {
+            home,
+            variables: Vec::new(),
+            _database: None,
+        };
         let data = place.data_dir().display().to_string();
         place
             .with("COMMONTRACE_DATA_DIR", &data)
@@ -51,7 +55,10 @@ impl Place {
                     unreachable!("PostgreSQL is a server")
                 };
                 let place = Self::new().with("DATABASE_URL", &url);
-                Self { _database: Some(database), ..place }
+                Self {
+                    _database: Some(database),
+                    ..place
+                }
             }
         }
     }
@@ -111,7 +118,10 @@ impl Place {
 }
 
 async fn finish(mut command: Command, input: &[u8]) -> Ran {
-    let mut child = command.stdin(Stdio::piped()).spawn().expect("the program starts");
+    let mut child = command
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
     let mut stdin = child.stdin.take().expect("it is piped");
     // A program that does not read its input may have ended before it is written.
     let _ = stdin.write_all(input).await;
@@ -160,15 +170,23 @@ impl Ran {
         assert!(self.stderr.contains("error: "), "{self:?}");
         assert!(!self.stderr.contains("panicked"), "{self:?}");
         for name in names {
-            assert!(self.stderr.contains(name), "`{name}` is not named: {self:?}");
+            assert!(
+                self.stderr.contains(name),
+                "`{name}` is not named: {self:?}"
+            );
         }
     }
 
     /// The value in the line `name: value` of what was printed.
     #[track_caller]
     pub fn value(&self, name: &str) -> String {
-        let value = self.stdout.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-        value.unwrap_or_else(|| panic!("no {name} in {self:?}")).to_owned()
+        let value = self
+            .stdout
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        value
+            .unwrap_or_else(|| panic!("no {name} in {self:?}"))
+            .to_owned()
     }
 }
 

@@ -43,7 +43,11 @@ impl Respond for Answers {
 
 fn vector(text: &str) -> Vec<f32> {
     let mut vector = vec![0.0; DIMENSIONS];
-    for word in text.to_lowercase().split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 3) {
+    for word in text
+        .to_lowercase()
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| word.len() > 3)
+    {
         let mut hasher = DefaultHasher::new();
         word.hash(&mut hasher);
         vector[hasher.finish() as usize % DIMENSIONS] += 1.0;
@@ -70,7 +74,11 @@ impl Provider {
     }
 
     pub async fn requests(&self) -> usize {
-        self.server.received_requests().await.expect("they are recorded").len()
+        self.server
+            .received_requests()
+            .await
+            .expect("they are recorded")
+            .len()
     }
 
     /// Makes this the provider of a place.

@@ -25,13 +25,27 @@ pub struct Server {
 impl Server {
     /// Starts a server and waits until it serves.
     pub async fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::null()).spawn().expect("the program starts");
+        let mut child = command
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the program starts");
         let log = Log::of(child.stderr.take().expect("it is piped"));
         let line = log.line("serving on http://").await;
-        let (_, rest) = line.split_once("serving on http://").expect("it was waited for");
-        let address = rest.split([' ', '"']).next().expect("a text has a first part");
-        let address = address.parse().unwrap_or_else(|_| panic!("no address in {line}"));
-        Self { child, log, address }
+        let (_, rest) = line
+            .split_once("serving on http://")
+            .expect("it was waited for");
+        let address = rest
+            .split([' ', '"'])
+            .next()
+            .expect("a text has a first part");
+        let address = address
+            .parse()
+            .unwrap_or_else(|_| panic!("no address in {line}"));
+        Self {
+            child,
+            log,
+            address,
+        }
     }
 
     /// Somebody who sends requests without a key.
@@ -114,7 +128,11 @@ impl Log {
                 }
             }
         });
-        Self { text, lines, reader: reader.abort_handle() }
+        Self {
+            text,
+            lines,
+            reader: reader.abort_handle(),
+        }
     }
 
     fn text(&self) -> String {
@@ -123,7 +141,12 @@ impl Log {
 
     async fn line(&self, wanted: &str) -> String {
         let mut lines = self.lines.clone();
-        let find = || self.text().lines().find(|line| line.contains(wanted)).map(str::to_owned);
+        let find = || {
+            self.text()
+                .lines()
+                .find(|line| line.contains(wanted))
+                .map(str::to_owned)
+        };
         let found = timeout(DEADLINE, async {
             loop {
                 // Marked as seen before looking, so that no line is missed in between.
@@ -143,6 +166,8 @@ impl Log {
 
     async fn closed(&self) {
         let mut lines = self.lines.clone();
-        timeout(DEADLINE, async { while lines.changed().await.is_ok() {} }).await.expect("the pipe is closed");
+        timeout(DEADLINE, async { while lines.changed().await.is_ok() {} })
+            .await
+            .expect("the pipe is closed");
     }
 }

@@ -15,9 +15,21 @@ async fn stats(place: &Place) -> Value {
 }
 
 fn count_seeds() -> u64 {
-    let folders = fs::read_dir(repository_seeds()).unwrap().map(|entry| entry.unwrap().path());
-    let files = folders.filter(|path| path.is_dir()).flat_map(|folder| fs::read_dir(folder).unwrap());
-    files.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|e| e == "md")).count() as u64
+    let folders = fs::read_dir(repository_seeds())
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let files = folders
+        .filter(|path| path.is_dir())
+        .flat_map(|folder| fs::read_dir(folder).unwrap());
+    files
+        .filter(|file| {
+            file.as_ref()
+                .unwrap()
+                .path()
+                .extension()
+                .is_some_and(|e| e == "md")
+        })
+        .count() as u64
 }
 
 /// A starter trace as a file.
@@ -38,7 +50,10 @@ async fn the_first_start_imports_them_and_a_second_start_changes_nothing(
 ) {
     let place = Place::on(engine).await;
     let log = place.serve().await.stop().await;
-    assert!(log.contains(&format!("imported {} starter traces", count_seeds())), "{log}");
+    assert!(
+        log.contains(&format!("imported {} starter traces", count_seeds())),
+        "{log}"
+    );
     let first = stats(&place).await;
     assert_eq!(first["seed_traces"], count_seeds());
     assert_eq!(first["validated_traces"], count_seeds());
@@ -47,11 +62,23 @@ async fn the_first_start_imports_them_and_a_second_start_changes_nothing(
     let user = server.user().await;
     let found = user.search("error: externally-managed-environment").await;
     assert_eq!(found["abstained"], false, "{found}");
-    assert!(found["results"][0]["context_text"].as_str().unwrap().contains("externally-managed-environment"));
+    assert!(
+        found["results"][0]["context_text"]
+            .as_str()
+            .unwrap()
+            .contains("externally-managed-environment")
+    );
     let log = server.stop().await;
     assert!(!log.contains("imported"), "{log}");
     let second = stats(&place).await;
-    for unchanged in ["traces", "seed_traces", "validated_traces", "votes", "amendments", "queued_jobs"] {
+    for unchanged in [
+        "traces",
+        "seed_traces",
+        "validated_traces",
+        "votes",
+        "amendments",
+        "queued_jobs",
+    ] {
         assert_eq!(first[unchanged], second[unchanged], "{unchanged}");
     }
 }
@@ -71,20 +98,45 @@ async fn a_folder_imported_beside_a_running_server_becomes_searchable(
     let place = Place::on(engine).await;
     let server = place.serve().await;
     let user = server.user().await;
-    assert_eq!(user.search("frobnicator: E7741 quux overflow").await["abstained"], true);
+    assert_eq!(
+        user.search("frobnicator: E7741 quux overflow").await["abstained"],
+        true
+    );
 
-    let file = place.write("more/shell/frobnicator.md", seed("Frobnicator stops with E7741", "Install version 3.3."));
-    let folder = file.parent().unwrap().parent().unwrap().to_str().unwrap().to_owned();
+    let file = place.write(
+        "more/shell/frobnicator.md",
+        seed("Frobnicator stops with E7741", "Install version 3.3."),
+    );
+    let folder = file
+        .parent()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned();
     let said = place.run(&["import-seeds", &folder]).await.ok();
     assert_eq!(said, "imported 1, updated 0, left 0 as they are\n");
-    until("the new trace is found", async || !user.finds("frobnicator: E7741 quux overflow").await.is_empty()).await;
+    until("the new trace is found", async || {
+        !user
+            .finds("frobnicator: E7741 quux overflow")
+            .await
+            .is_empty()
+    })
+    .await;
 
     let said = place.run(&["import-seeds", &folder]).await.ok();
     assert_eq!(said, "imported 0, updated 0, left 1 as they are\n");
-    place.write("more/shell/frobnicator.md", seed("Frobnicator stops with E7741", "Use the turboencabulator."));
+    place.write(
+        "more/shell/frobnicator.md",
+        seed("Frobnicator stops with E7741", "Use the turboencabulator."),
+    );
     let said = place.run(&["import-seeds", &folder]).await.ok();
     assert_eq!(said, "imported 0, updated 1, left 0 as they are\n");
-    until("the changed trace is found", async || !user.finds("turboencabulator").await.is_empty()).await;
+    until("the changed trace is found", async || {
+        !user.finds("turboencabulator").await.is_empty()
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -99,26 +151,50 @@ async fn the_starter_traces_of_the_repository_are_fine() {
 #[tokio::test]
 async fn a_bad_file_is_refused_by_name_and_nothing_of_its_folder_is_imported() {
     let place = Place::new();
-    place.write("more/good.md", seed("Frobnicator stops with E7741", "Install version 3.3."));
+    place.write(
+        "more/good.md",
+        seed("Frobnicator stops with E7741", "Install version 3.3."),
+    );
     let bad = place.write("more/worse/bad.md", "# only a heading\n");
     let folder = place.path("more").display().to_string();
-    place.run(&["import-seeds", "--check", &folder]).await.failed(1, &["worse/bad.md"]);
-    place.run(&["import-seeds", &folder]).await.failed(1, &["worse/bad.md"]);
+    place
+        .run(&["import-seeds", "--check", &folder])
+        .await
+        .failed(1, &["worse/bad.md"]);
+    place
+        .run(&["import-seeds", &folder])
+        .await
+        .failed(1, &["worse/bad.md"]);
     assert_eq!(stats(&place).await["traces"], 0);
 
-    let secret = seed("Frobnicator stops with E7741", "Write to ada.lovelace@analytical-engine.org about it.");
+    let secret = seed(
+        "Frobnicator stops with E7741",
+        "Write to ada.lovelace@analytical-engine.org about it.",
+    );
     fs::write(bad, secret).unwrap();
-    place.run(&["import-seeds", "--check", &folder]).await.failed(1, &["worse/bad.md", "email"]);
+    place
+        .run(&["import-seeds", "--check", &folder])
+        .await
+        .failed(1, &["worse/bad.md", "email"]);
 }
 
 #[tokio::test]
 async fn a_folder_that_is_not_there_or_holds_none_is_named() {
     let place = Place::new();
-    place.run(&["import-seeds", "nowhere"]).await.failed(1, &["nowhere"]);
+    place
+        .run(&["import-seeds", "nowhere"])
+        .await
+        .failed(1, &["nowhere"]);
     place.write("empty/readme.txt", "nothing");
     let empty = place.path("empty").display().to_string();
-    place.run(&["import-seeds", "--check", &empty]).await.failed(1, &[&empty, "*.md"]);
+    place
+        .run(&["import-seeds", "--check", &empty])
+        .await
+        .failed(1, &[&empty, "*.md"]);
     place.write("latin/a.md", b"+++\ntitle = \"\xe9\"\n");
     let latin = place.path("latin").display().to_string();
-    place.run(&["import-seeds", "--check", &latin]).await.failed(1, &["a.md"]);
+    place
+        .run(&["import-seeds", "--check", &latin])
+        .await
+        .failed(1, &["a.md"]);
 }

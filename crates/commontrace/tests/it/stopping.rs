@@ -55,9 +55,16 @@ async fn sigterm_finishes_an_accepted_request_and_exits_with_0() {
     assert_eq!(status.code(), Some(0), "{log}");
 
     let (_, json) = answer.split_once("\r\n\r\n").unwrap();
-    let id = serde_json::from_str::<Value>(json).unwrap()["id"].as_str().unwrap().to_owned();
+    let id = serde_json::from_str::<Value>(json).unwrap()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let server = place.serve().await;
-    let stored = user.at(server.address).get(&format!("/api/v1/traces/{id}")).await.ok();
+    let stored = user
+        .at(server.address)
+        .get(&format!("/api/v1/traces/{id}"))
+        .await
+        .ok();
     assert_eq!(stored["title"], "the stop came in between");
 }
 
@@ -83,14 +90,20 @@ struct Acknowledged {
 async fn kill_9_loses_nothing_that_was_acknowledged(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let place = Place::on(engine).await.with("COMMONTRACE_IMPORT_SEEDS", "false");
+    let place = Place::on(engine)
+        .await
+        .with("COMMONTRACE_IMPORT_SEEDS", "false");
     let acknowledged = Arc::new(Mutex::new(Acknowledged::default()));
     for round in 1..=ROUNDS {
         let server = place.serve().await;
         let mut writers = tokio::task::JoinSet::new();
         for writer in 0..CLIENTS {
             let (user, acknowledged) = (server.user().await, Arc::clone(&acknowledged));
-            writers.spawn(write(user, format!("round {round}, writer {writer}"), acknowledged));
+            writers.spawn(write(
+                user,
+                format!("round {round}, writer {writer}"),
+                acknowledged,
+            ));
         }
         until("enough was acknowledged", async || {
             acknowledged.lock().unwrap().traces.len() >= round * ENOUGH
@@ -116,29 +129,43 @@ async fn write(user: Client, name: String, acknowledged: Arc<Mutex<Acknowledged>
     };
     for number in 0.. {
         let before = acknowledged.lock().unwrap().traces.last().cloned();
-        let Some(answer) = post("/api/v1/traces".into(), a_trace(&format!("{name}, {number}"))).await else {
+        let Some(answer) = post(
+            "/api/v1/traces".into(),
+            a_trace(&format!("{name}, {number}")),
+        )
+        .await
+        else {
             return;
         };
-        acknowledged.lock().unwrap().traces.push(id(answer.ok()));
+        acknowledged.lock().unwrap().traces.push(id(&answer.ok()));
         let Some(other) = before else { continue };
-        let vote = post(format!("/api/v1/traces/{other}/votes"), json!({ "vote_type": "up" })).await;
+        let vote = post(
+            format!("/api/v1/traces/{other}/votes"),
+            json!({ "vote_type": "up" }),
+        )
+        .await;
         // 403 if the trace is its own, 409 if it has voted already.
         let Some(vote) = vote else { return };
         if vote.status == 201 {
             acknowledged.lock().unwrap().votes.push(other.clone());
         }
         let better = json!({ "improved_solution": "wait for service_healthy instead of sleeping", "explanation": name });
-        let Some(amendment) = post(format!("/api/v1/traces/{other}/amendments"), better).await else {
+        let Some(amendment) = post(format!("/api/v1/traces/{other}/amendments"), better).await
+        else {
             return;
         };
         assert!(amendment.status < 500, "{amendment:?}");
         if amendment.status < 300 {
-            acknowledged.lock().unwrap().amendments.push((other, id(amendment.ok())));
+            acknowledged
+                .lock()
+                .unwrap()
+                .amendments
+                .push((other, id(&amendment.ok())));
         }
     }
 }
 
-fn id(answer: Value) -> String {
+fn id(answer: &Value) -> String {
     answer["id"].as_str().expect("an id").to_owned()
 }
 
@@ -147,11 +174,19 @@ async fn all_is_there(server: &Server, acknowledged: &Acknowledged) {
     for trace in &acknowledged.traces {
         let stored = reader.get(&format!("/api/v1/traces/{trace}")).await.ok();
         let votes = acknowledged.votes.iter().filter(|id| *id == trace).count();
-        assert!(stored["up_votes"].as_u64() >= Some(votes as u64), "votes are lost: {stored}");
+        assert!(
+            stored["up_votes"].as_u64() >= Some(votes as u64),
+            "votes are lost: {stored}"
+        );
     }
     for (trace, amendment) in &acknowledged.amendments {
-        let stored = reader.get(&format!("/api/v1/traces/{trace}/amendments")).await;
-        assert!(stored.text.contains(amendment), "{amendment} is lost: {stored:?}");
+        let stored = reader
+            .get(&format!("/api/v1/traces/{trace}/amendments"))
+            .await;
+        assert!(
+            stored.text.contains(amendment),
+            "{amendment} is lost: {stored:?}"
+        );
     }
     let newest = acknowledged.traces.last().expect("something was written");
     let title = reader.get(&format!("/api/v1/traces/{newest}")).await.ok()["title"].clone();
