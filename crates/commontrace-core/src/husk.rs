@@ -105,9 +105,10 @@ fn is_template(text: &str) -> bool {
             Some((label, body)) if label.split_whitespace().count() <= 4 => body.trim(),
             _ => line.trim_start_matches(['#', '-', '*', '>', ' ']),
         };
-        let slot = is_slot(body);
+        let heading =
+            line.starts_with('#') || (line.ends_with(':') && line.split_whitespace().count() <= 4);
+        let slot = !heading && is_slot(body);
         slots += usize::from(slot);
-        let heading = line.starts_with('#') || line.ends_with(':');
         said += usize::from(!slot && !heading && weight(body) > 0);
     }
     slots > 0 && said == 0

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use commontrace_core::{TraceId, UserId};
+use commontrace_core::TraceId;
 use commontrace_search::document::{Answer, Confidence, Document, Query};
 use commontrace_search::embed::MiniLm;
 use commontrace_search::index::SearchIndex;
@@ -192,8 +192,7 @@ impl Set {
                 trust: 0.0,
                 valid_until: None,
                 created_at: 0,
-                stale: false,
-                contributor: UserId(Uuid::nil()),
+                review_after: None,
             });
         }
         let queries: Vec<Asked> = lines("queries.jsonl")?

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use commontrace_core::TraceId;
 pub use commontrace_core::confidence::{Confidence, Signals};
-use commontrace_core::{TraceId, UserId};
 
 use crate::lexical::Fields;
 
@@ -28,10 +28,8 @@ pub struct Document {
     pub valid_until: Option<i64>,
     /// When it was written, in microseconds since 1970.
     pub created_at: i64,
-    /// Whether it is due for a review.
-    pub stale: bool,
-    /// Who wrote it.
-    pub contributor: UserId,
+    /// When it is due for a review, in microseconds since 1970.
+    pub review_after: Option<i64>,
 }
 
 impl Document {

@@ -44,11 +44,6 @@ impl SearchIndex {
         self.write().set_vector(id, vector)
     }
 
-    /// Forgets all vectors, as a change of the embedding model requires.
-    pub fn clear_vectors(&self) {
-        self.write().vectors = Default::default();
-    }
-
     /// Removes a document; `false` if there was none.
     pub fn remove(&self, id: TraceId) -> bool {
         self.write().remove(id)
@@ -65,9 +60,10 @@ impl SearchIndex {
             .change(id, |entry| entry.valid_until = valid_until)
     }
 
-    /// Changes whether a document is due for a review; `false` if there is no such document.
-    pub fn update_stale(&self, id: TraceId, stale: bool) -> bool {
-        self.write().change(id, |entry| entry.stale = stale)
+    /// Changes when a document is due for a review; `false` if there is no such document.
+    pub fn update_review(&self, id: TraceId, review_after: Option<i64>) -> bool {
+        self.write()
+            .change(id, |entry| entry.review_after = review_after)
     }
 
     /// Number of documents.

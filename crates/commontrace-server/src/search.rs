@@ -199,10 +199,12 @@ impl Search {
             return;
         }
         let valid_until = row.valid_until.map(|end| end.timestamp_micros());
+        let review_after = row.review_after.map(|due| due.timestamp_micros());
         let same_text = before.is_some_and(|before| before.revision == row.revision);
         if same_text && self.index.contains(id) {
             self.index.update_trust(id, row.trust_score);
             self.index.update_validity(id, valid_until);
+            self.index.update_review(id, review_after);
         } else {
             self.index.upsert(&Document {
                 id,
@@ -214,8 +216,7 @@ impl Search {
                 trust: row.trust_score,
                 valid_until,
                 created_at: row.created_at.timestamp_micros(),
-                stale: false,
-                contributor: row.contributor_id,
+                review_after,
             });
         }
         if let Some(vector) = row.vector

@@ -22,6 +22,7 @@ pub struct IndexRow {
     pub context: BTreeMap<String, String>,
     pub trust_score: f64,
     pub valid_until: Option<DateTime<Utc>>,
+    pub review_after: Option<DateTime<Utc>>,
     pub hidden: bool,
     pub revision: i64,
     pub created_at: DateTime<Utc>,
@@ -78,6 +79,7 @@ struct Row {
     context: Json<BTreeMap<String, String>>,
     trust_score: f64,
     valid_until: Option<DateTime<Utc>>,
+    review_after: Option<DateTime<Utc>>,
     hidden_at: Option<DateTime<Utc>>,
     revision: i64,
     created_at: DateTime<Utc>,
@@ -89,7 +91,7 @@ macro_rules! select_index_row {
     ($rest:literal) => {
         concat!(
             "SELECT t.id, t.contributor_id, t.title, t.context_text, t.solution_text, t.tags, ",
-            "t.context, t.trust_score, t.valid_until, t.hidden_at, t.revision, t.created_at, ",
+            "t.context, t.trust_score, t.valid_until, t.review_after, t.hidden_at, t.revision, t.created_at, ",
             "t.changed_at, e.vector FROM traces t LEFT JOIN embeddings e ON e.trace_id = t.id ",
             "AND e.model_id = $1 AND e.model_version = $2 AND e.dimensions = $3 ",
             $rest
@@ -227,6 +229,7 @@ impl Row {
             context: self.context.0,
             trust_score: self.trust_score,
             valid_until: self.valid_until,
+            review_after: self.review_after,
             hidden: self.hidden_at.is_some(),
             revision: self.revision,
             created_at: self.created_at,

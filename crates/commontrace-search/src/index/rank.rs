@@ -132,7 +132,8 @@ struct Ranked {
 fn rank(state: &State, query: &Query<'_>, slot: u32, relevance: f64) -> Ranked {
     let entry = state.entry(slot);
     let expired = entry.expired(query.now);
-    let trust_prior = fusion::trust_prior(entry.trust, entry.stale);
+    let stale = entry.review_after.is_some_and(|due| due <= query.now);
+    let trust_prior = fusion::trust_prior(entry.trust, stale);
     let prior = |asked: &Fingerprint| fusion::context_prior(asked, &entry.fingerprint);
     let context_prior = query.context.map_or(0.0, prior);
     Ranked {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use commontrace_core::UserId;
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -24,8 +23,7 @@ fn document(number: u128, title: &str, tags: &[&str]) -> Document {
         trust: 0.0,
         valid_until: None,
         created_at: 0,
-        stale: false,
-        contributor: UserId(Uuid::nil()),
+        review_after: None,
     }
 }
 
@@ -200,7 +198,7 @@ fn trust_and_environment_order_equals_only() {
     assert!(index.update_trust(id(31), 3.0));
     assert!(index.update_trust(id(1), 1e9));
     assert_eq!(ids(&index.search(&asked))[..2], [id(31), id(30)]);
-    assert!(index.update_stale(id(31), true));
+    assert!(index.update_review(id(31), Some(0)));
     let linux = BTreeMap::from([("os".to_owned(), "linux".to_owned())]);
     let mut better = document(30, "terraform state lock cannot be acquired", &[]);
     better.fingerprint = linux.clone();

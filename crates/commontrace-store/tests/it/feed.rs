@@ -135,6 +135,7 @@ async fn an_index_row_says_what_the_trace_says(#[values(Sqlite, Postgres)] engin
         context: new.context,
         trust_score: 0.25,
         valid_until: Some(after(9)),
+        review_after: None,
         hidden: false,
         revision: 1,
         created_at: noon(),
