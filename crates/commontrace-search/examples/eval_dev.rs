@@ -93,6 +93,7 @@ fn main() -> Result<()> {
             };
             let off_vectors = vectors.and(of_off_topic.as_deref());
             run.ranking(vectors);
+            run.random_trust(vectors);
             run.silence(
                 vectors,
                 &off_topic,
@@ -379,6 +380,27 @@ impl Run<'_> {
             values.join(", "),
             percentiles(times)
         );
+    }
+
+    /// What it costs the ranking if trust is spread at random.
+    fn random_trust(&self, vectors: Option<&[Vec<f32>]>) {
+        let spread = |id: TraceId| id.0.as_u128().wrapping_mul(0x9E37_79B9) >> 7;
+        for document in &self.set.documents {
+            let random = spread(document.id);
+            self.index
+                .update_trust(document.id, (random % 17) as f64 - 5.0);
+        }
+        let values: Vec<f64> = (0..self.set.queries.len())
+            .map(|at| {
+                let hits = self.ask(at, vectors, true).hits;
+                let found: Vec<TraceId> = hits.iter().map(|hit| hit.id).collect();
+                ndcg(&found, &self.set.relevant[at])
+            })
+            .collect();
+        println!("  {:<12} with random trust {:.4}", "", mean(&values));
+        for document in &self.set.documents {
+            self.index.update_trust(document.id, document.trust);
+        }
     }
 
     fn silence(

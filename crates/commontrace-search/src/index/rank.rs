@@ -23,11 +23,11 @@ pub fn search(state: &State, query: &Query<'_>, analysis: Option<&Analysis>) -> 
 }
 
 fn by_filters(state: &State, query: &Query<'_>, mask: Option<Mask>) -> Answer {
-    let mask = mask.unwrap_or_else(|| state.slots.values().copied().collect());
-    let mut hits: Vec<Ranked> = mask
+    let mask = mask.unwrap_or_else(|| Mask::below(state.entries.len()));
+    let used = mask
         .iter()
-        .map(|slot| rank(state, query, slot, 1.0))
-        .collect();
+        .filter(|&slot| state.entries[slot as usize].is_some());
+    let mut hits: Vec<Ranked> = used.map(|slot| rank(state, query, slot, 1.0)).collect();
     order(&mut hits, query.limit);
     Answer {
         confidence: if hits.is_empty() {

@@ -184,6 +184,24 @@ fn expired_documents_rank_at_half_weight_or_are_left_out() {
 }
 
 #[test]
+fn leaving_out_expired_documents_copes_with_removed_ones() {
+    let index = library();
+    index.update_validity(id(1), Some(0));
+    index.remove(id(2));
+    let listed = Query {
+        text: None,
+        include_expired: false,
+        ..query("")
+    };
+    assert_eq!(ids(&index.search(&listed)).len(), 4);
+    let asked = Query {
+        include_expired: false,
+        ..query("cannot borrow as mutable, docker no space left on device")
+    };
+    assert_eq!(ids(&index.search(&asked))[0], id(3));
+}
+
+#[test]
 fn trust_and_environment_order_equals_only() {
     let index = library();
     for number in [30, 31] {
@@ -263,6 +281,7 @@ enum Change {
     Vector(u8, [i8; 3]),
     Remove(u8),
     Trust(u8, i8),
+    Validity(u8, Option<bool>),
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -272,6 +291,7 @@ fn change() -> impl Strategy<Value = Change> {
         2 => (0_u8..15, any::<[i8; 3]>()).prop_map(|(n, v)| Change::Vector(n, v)),
         2 => (0_u8..15).prop_map(Change::Remove),
         1 => (0_u8..15, any::<i8>()).prop_map(|(n, t)| Change::Trust(n, t)),
+        1 => (0_u8..15, any::<Option<bool>>()).prop_map(|(n, v)| Change::Validity(n, v)),
     ]
 }
 
@@ -306,6 +326,13 @@ proptest! {
                 Change::Remove(n) => {
                     prop_assert_eq!(index.remove(id(n.into())), last.remove(&u128::from(n)).is_some());
                 }
+                Change::Validity(n, ended) => {
+                    let valid_until = ended.map(|ended| if ended { -1 } else { 1 });
+                    index.update_validity(id(n.into()), valid_until);
+                    if let Some(held) = last.get_mut(&u128::from(n)) {
+                        held.0.valid_until = valid_until;
+                    }
+                }
                 Change::Trust(n, t) => {
                     index.update_trust(id(n.into()), t.into());
                     if let Some(held) = last.get_mut(&u128::from(n)) {
@@ -326,12 +353,20 @@ proptest! {
         let text = words(&asked);
         for vector in [None, Some(&[0.3_f32, -0.5, 0.8][..])] {
             for tags in [vec![], vec!["a".to_owned()], vec!["a".to_owned(), "b".to_owned()]] {
-                let asked = Query { vector, tags: &tags, abstain: false, limit: 50, ..query(&text) };
-                prop_assert_eq!(index.search(&asked), rebuilt.search(&asked));
-                let listed = Query { text: None, ..asked };
-                let found: Vec<Hit> = index.search(&listed).hits;
-                let expected = last.values().filter(|(d, _)| tags.iter().all(|t| d.tags.contains(t)));
-                prop_assert_eq!(found.len(), expected.count());
+                for include_expired in [true, false] {
+                    let text = query(&text);
+                    let asked = Query {
+                        vector, tags: &tags, include_expired, abstain: false, limit: 50, ..text
+                    };
+                    prop_assert_eq!(index.search(&asked), rebuilt.search(&asked));
+                    let listed = Query { text: None, ..asked };
+                    let found: Vec<Hit> = index.search(&listed).hits;
+                    let expected = last.values().filter(|(document, _)| {
+                        tags.iter().all(|tag| document.tags.contains(tag))
+                            && (include_expired || document.valid_until.is_none_or(|end| end > 0))
+                    });
+                    prop_assert_eq!(found.len(), expected.count());
+                }
             }
         }
     }
