@@ -1,5 +1,7 @@
 //! From a request to contribute to the row that is stored and the answer that is given.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use commontrace_api::traces::{ContributeTrace, Contributed};
 use commontrace_core::fingerprint::fingerprint;
 use commontrace_core::trace::{TAGS_MAX, depth_score};
@@ -28,11 +30,12 @@ pub struct Repeatable {
     request_hash: Vec<u8>,
 }
 
-/// Names a request by its key and content.
-pub fn idempotency(key: String, body: &ContributeTrace) -> Repeatable {
+/// Names a request by its key and content. The key is kept as a hash: a client may have put anything
+/// into it.
+pub fn idempotency(key: &str, body: &ContributeTrace) -> Repeatable {
     let content = serde_json::to_vec(body).expect("a request that was JSON is JSON again");
     Repeatable {
-        key,
+        key: URL_SAFE_NO_PAD.encode(Sha256::digest(key)),
         request_hash: Sha256::digest(content).to_vec(),
     }
 }

@@ -141,7 +141,7 @@ pub fn routes() -> ApiRouter<App> {
         "/metrics",
         get_with(show, |op| {
             op.id("metrics")
-                .tag("operations")
+                .tag("Health")
                 .summary("Metrics in Prometheus' text format")
                 .response_with::<200, String, _>(|response| response.description("The metrics."))
         }),

@@ -217,15 +217,21 @@ async fn flag(
             FlagTrace::Unknown
         });
     }
+    // A flag that a moderator has settled may be raised anew once the text is another.
     let inserted = on_tx!(tx, |db| sqlx::query(
         "INSERT INTO flags (trace_id, user_id, category, reason, created_at)
-         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (trace_id, user_id) DO NOTHING",
+         VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (trace_id, user_id) DO UPDATE SET
+             category = excluded.category, reason = excluded.reason,
+             created_at = excluded.created_at, resolved_at = NULL
+         WHERE flags.resolved_at IS NOT NULL AND flags.resolved_at < $6",
     )
     .bind(new.trace_id)
     .bind(new.user_id)
     .bind(new.category)
     .bind(&new.reason)
     .bind(now)
+    .bind(trace.updated_at)
     .execute(db)
     .await
     .map(|done| done.rows_affected() > 0))?;

@@ -89,7 +89,13 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|err| {
         let path = err.path().to_string();
-        refusal(&path, &err.into_inner())
+        let err = err.into_inner();
+        // A value of the wrong type for an enumeration is reported as a fault of syntax.
+        let no_variant = err.is_syntax() && err.to_string().starts_with("expected value");
+        if no_variant && serde_json::from_slice::<IgnoredAny>(bytes).is_ok() {
+            return ApiError::invalid(path, "is not of the type that is asked for");
+        }
+        refusal(&path, &err)
     })?;
     deserializer.end().map_err(|err| refusal(".", &err))?;
     Ok(value)

@@ -33,7 +33,7 @@ pub async fn contribute(
     key: IdempotencyKey,
     Json(body): Json<ContributeTrace>,
 ) -> ApiResult<Accepted<Contributed>> {
-    let idempotency = key.0.map(|key| contribution::idempotency(key, &body));
+    let idempotency = key.0.map(|key| contribution::idempotency(&key, &body));
     let mut prepared = contribution::prepare(&app, caller.id, body).await?;
     let idempotency = idempotency.map(|request| request.with_answer(&prepared.answer));
     prepared.new.embed = app.search.embedding_job(&app.ids);

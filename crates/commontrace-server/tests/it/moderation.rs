@@ -1,5 +1,7 @@
 //! Flags, hiding and restoring.
 
+use std::time::Duration;
+
 use axum::http::Method;
 use commontrace_store::Engine::{self, Postgres, Sqlite};
 use rstest::rstest;
@@ -84,4 +86,32 @@ async fn a_moderator_deletes_anybodys_trace(#[values(Sqlite, Postgres)] engine: 
         .await
         .refused(404);
     assert!(ada.finds("healthcheck").await.is_empty());
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_settled_flag_may_be_raised_anew_once_the_text_is_another(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let app = TestApp::on(engine).await;
+    let (ada, bob) = (app.user("ada").await, app.user("bob").await);
+    let moderator = app.moderator().await;
+    let trace = ada.contributes("a healthcheck").await;
+    bob.flags(&trace).await.ok();
+    app.advance(Duration::from_secs(1));
+    let restore = format!("/api/v1/moderation/traces/{trace}/restore");
+    moderator.send(Method::POST, &restore, None, &[]).await.ok();
+    bob.flags(&trace).await.ok();
+    assert_eq!(
+        moderator.get("/api/v1/moderation/flagged").await.ok(),
+        json!([])
+    );
+    app.advance(Duration::from_secs(1));
+    let change = json!({ "solution_text": "Buy these cheap pills instead of that." });
+    ada.patch(&format!("/api/v1/traces/{trace}"), change)
+        .await
+        .ok();
+    bob.flags(&trace).await.ok();
+    let queue = moderator.get("/api/v1/moderation/flagged").await.ok();
+    assert_eq!(queue[0]["id"], trace.as_str());
 }

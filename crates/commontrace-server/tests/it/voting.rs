@@ -53,9 +53,13 @@ async fn a_down_vote_needs_a_reason(#[values(Sqlite, Postgres)] engine: Engine) 
         json!({ "vote_type": "down" }),
         json!({ "vote_type": "down", "feedback_tag": "boring" }),
         json!({ "vote_type": "sideways" }),
+        json!({ "vote_type": 1 }),
+        json!({ "vote_type": null }),
         json!({}),
     ] {
-        bob.post(&path, body).await.refused(422);
+        let answer = bob.post(&path, body).await;
+        answer.refused(422);
+        assert!(["vote_type", "feedback_tag"].contains(&answer.json["field"].as_str().unwrap()));
     }
     let reasoned =
         json!({ "vote_type": "down", "feedback_tag": "outdated", "feedback_text": "gone in v2" });

@@ -92,6 +92,10 @@ async fn contribute(
         read::lock(tx, old).await?;
         match read::trace(tx, old).await? {
             None => return Ok(Contribute::SupersededUnknown),
+            // Others need not learn that a hidden trace is there.
+            Some(old) if old.contributor_id != new.contributor_id && old.hidden_at.is_some() => {
+                return Ok(Contribute::SupersededUnknown);
+            }
             Some(old) if old.contributor_id != new.contributor_id => {
                 return Ok(Contribute::SupersededNotYours);
             }
