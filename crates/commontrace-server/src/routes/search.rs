@@ -83,8 +83,8 @@ async fn answer(app: &App, body: SearchTraces, tags: &[String]) -> ApiResult<Sea
     let results = results(app, hits, now).await?;
     Ok(SearchAnswer {
         total: results.len(),
+        abstained: results.is_empty(),
         results,
-        abstained: blank || found.abstained,
         confidence: text.is_some().then_some(match found.confidence {
             Found::Strong => Confidence::Strong,
             Found::Weak => Confidence::Weak,

@@ -76,6 +76,11 @@ async fn tags_must_all_match_and_repeated_ones_count_once(
         0
     );
     assert_eq!(total(json!({ "tags": ["no such tag!"] })).await, 0);
+    let unknown = ada
+        .post(SEARCH, json!({ "tags": ["unheard-of"] }))
+        .await
+        .ok();
+    assert_eq!(unknown["abstained"], true);
 }
 
 #[rstest]
