@@ -37,10 +37,9 @@ pub async fn search(
     }
     let tags = tag::normalize_all(&body.tags);
     let has_tags = !body.tags.is_empty();
-    // No trace carries a tag that cannot exist.
-    let answer = if tags.dropped.is_empty() {
-        answer(&app, body, &tags.kept).await?
-    } else {
+    let blank = body.q.as_deref().is_none_or(|q| q.trim().is_empty());
+    // No trace carries a tag that cannot exist, and who asks for nothing finds nothing.
+    let answer = if !tags.dropped.is_empty() || (blank && !has_tags) {
         SearchAnswer {
             results: Vec::new(),
             total: 0,
@@ -49,6 +48,8 @@ pub async fn search(
             confidence: None,
             degraded: false,
         }
+    } else {
+        answer(&app, body, &tags.kept).await?
     };
     metrics::search(has_tags, begun.elapsed());
     Ok(JsonBody(answer))
@@ -77,10 +78,7 @@ async fn answer(app: &App, body: SearchTraces, tags: &[String]) -> ApiResult<Sea
         limit: body.limit.value() as usize,
         abstain: true,
     });
-    // A blank query without tags asks for nothing, so there is nothing to find.
-    let blank = text.is_none() && tags.is_empty();
-    let hits = if blank { Vec::new() } else { found.hits };
-    let results = results(app, hits, now).await?;
+    let results = results(app, found.hits, now).await?;
     Ok(SearchAnswer {
         total: results.len(),
         abstained: results.is_empty(),

@@ -81,6 +81,11 @@ async fn tags_must_all_match_and_repeated_ones_count_once(
         .await
         .ok();
     assert_eq!(unknown["abstained"], true);
+    let blank = ada.post(SEARCH, json!({ "q": " " })).await.ok();
+    assert_eq!(
+        (&blank["total"], &blank["abstained"]),
+        (&json!(0), &json!(true))
+    );
 }
 
 #[rstest]
