@@ -8,7 +8,10 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::{Line, Object, Text};
+use crate::{Bounded, Line, Object, Text};
+
+/// No trace is rewritten more often than this.
+const REVISION_MAX: i64 = 1_000_000_000;
 
 /// A vote on somebody else's trace.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -16,6 +19,9 @@ use crate::{Line, Object, Text};
 pub struct CastVote {
     /// For or against.
     pub vote_type: VoteType,
+    /// The revision that was read. A vote on a text that was replaced since is refused.
+    #[serde(default)]
+    pub revision: Option<Bounded<1, REVISION_MAX>>,
     /// Required for a down-vote: outdated, wrong, security_concern or spam.
     #[serde(default)]
     pub feedback_tag: Option<Line<0, 50>>,
@@ -47,6 +53,8 @@ pub struct VoteBody {
     pub voter_id: UserId,
     /// For or against.
     pub vote_type: VoteType,
+    /// The revision that it is about; it counts for as long as the text of that revision stands.
+    pub revision: i64,
     /// The reason.
     pub feedback_tag: Option<String>,
     /// Why, in words.

@@ -10,8 +10,14 @@ use sqlx::{AssertSqlSafe, SqlSafeStr};
 use crate::{Error, Result};
 
 /// Every migration ever released; entries are added at the end and never change.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "commons", include_str!("../migrations/0001_commons.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "commons", include_str!("../migrations/0001_commons.sql")),
+    (
+        2,
+        "votes of a revision",
+        include_str!("../migrations/0002_votes_of_a_revision.sql"),
+    ),
+];
 
 /// Brings the schema up to date. On PostgreSQL under sqlx's advisory lock; on SQLite the caller
 /// holds a [`SqliteLock`], because sqlx takes none there.

@@ -1,6 +1,7 @@
 //! What others' votes say about a contributor, overall and per tag.
 
 use commontrace_core::UserId;
+use commontrace_core::vote::VoteType;
 use sqlx::QueryBuilder;
 
 use crate::pool::on_pool;
@@ -61,14 +62,37 @@ impl Store {
     }
 }
 
-/// Adds a vote on a trace with these tags to its author's reputation.
-pub(crate) async fn add(
+/// Counts a vote on a trace with these tags in its author's reputation, in place of what the same
+/// voter said `before` of an earlier text of it.
+pub(crate) async fn count(
     tx: &mut Tx<'_>,
     user: UserId,
     tags: &[String],
-    up: i64,
-    down: i64,
+    before: Option<VoteType>,
+    vote: VoteType,
 ) -> Result<()> {
+    if before == Some(vote) {
+        return Ok(());
+    }
+    // In one order, so that votes on two traces of one author never wait for each other crosswise.
+    let mut tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+    tags.sort_unstable();
+    if let Some(before) = before {
+        take(tx, user, &tags, before).await?;
+    }
+    add(tx, user, &tags, vote).await
+}
+
+/// One vote in the columns `up_votes` and `down_votes`.
+fn columns(vote: VoteType) -> (i64, i64) {
+    match vote {
+        VoteType::Up => (1, 0),
+        VoteType::Down => (0, 1),
+    }
+}
+
+async fn add(tx: &mut Tx<'_>, user: UserId, tags: &[&str], vote: VoteType) -> Result<()> {
+    let (up, down) = columns(vote);
     on_tx!(tx, |db| sqlx::query(
         "UPDATE users SET up_votes = up_votes + $2, down_votes = down_votes + $3 WHERE id = $1"
     )
@@ -81,15 +105,12 @@ pub(crate) async fn add(
     if tags.is_empty() {
         return Ok(());
     }
-    // In one order, so that votes on two traces of one author never wait for each other crosswise.
-    let mut tags: Vec<&String> = tags.iter().collect();
-    tags.sort();
     on_tx!(tx, |db| {
         let mut query =
             QueryBuilder::new("INSERT INTO reputations (user_id, tag, up_votes, down_votes) ");
-        query.push_values(&tags, |mut row, tag| {
+        query.push_values(tags, |mut row, tag| {
             row.push_bind(user)
-                .push_bind(tag.as_str())
+                .push_bind(*tag)
                 .push_bind(up)
                 .push_bind(down);
         });
@@ -100,5 +121,33 @@ pub(crate) async fn add(
         );
         query.build().execute(db).await.map(drop)
     })?;
+    Ok(())
+}
+
+async fn take(tx: &mut Tx<'_>, user: UserId, tags: &[&str], vote: VoteType) -> Result<()> {
+    let (up, down) = columns(vote);
+    on_tx!(tx, |db| sqlx::query(
+        "UPDATE users SET up_votes = up_votes - $2, down_votes = down_votes - $3 WHERE id = $1"
+    )
+    .bind(user)
+    .bind(up)
+    .bind(down)
+    .execute(db)
+    .await
+    .map(drop))?;
+    for tag in tags {
+        // The tags may be others than when the vote was counted; nothing goes below zero.
+        on_tx!(tx, |db| sqlx::query(
+            "UPDATE reputations SET up_votes = up_votes - $3, down_votes = down_votes - $4
+             WHERE user_id = $1 AND tag = $2 AND up_votes >= $3 AND down_votes >= $4"
+        )
+        .bind(user)
+        .bind(*tag)
+        .bind(up)
+        .bind(down)
+        .execute(db)
+        .await
+        .map(drop))?;
+    }
     Ok(())
 }

@@ -1,9 +1,12 @@
-//! Votes: one per account and trace, never one's own, never changed.
+//! Votes: one per account and text of a trace, never one's own.
+//!
+//! A vote is about the text that was read. Once the title, the problem or the solution is another,
+//! the votes on the old text count no longer, and those who cast them may vote on the new one.
 
 use chrono::{DateTime, Utc};
 use commontrace_core::reputation::{is_validated, trust};
 use commontrace_core::vote::VoteType;
-use commontrace_core::{TraceId, UserId, VoteId};
+use commontrace_core::{Status, TraceId, UserId, VoteId};
 use futures_util::FutureExt;
 use serde_json::Value;
 use sqlx::types::Json;
@@ -20,6 +23,8 @@ pub struct NewVote {
     pub trace_id: TraceId,
     pub voter_id: UserId,
     pub vote_type: VoteType,
+    /// The revision that the voter read, if they said so.
+    pub revision: Option<i64>,
     pub feedback_tag: Option<String>,
     pub feedback_text: Option<String>,
     pub voter_context: Option<Value>,
@@ -41,8 +46,12 @@ pub enum CastVote {
     Unknown,
     /// Nobody votes on their own trace.
     OwnTrace,
-    /// This account has voted on this trace before.
+    /// This account has voted on this text before.
     AlreadyVoted,
+    /// The text that the voter read has been replaced; this is the revision to read.
+    Rewritten(i64),
+    /// The trace has no such revision yet; this is its last.
+    NoSuchRevision(i64),
 }
 
 impl Store {
@@ -75,22 +84,26 @@ async fn cast(
     if trace.hidden_at.is_some() {
         return Ok(CastVote::Unknown);
     }
-    if !insert(tx, &new, now).await? {
+    match new.revision {
+        Some(read) if read > trace.revision => {
+            return Ok(CastVote::NoSuchRevision(trace.revision));
+        }
+        Some(read) if read < trace.text_revision => {
+            return Ok(CastVote::Rewritten(trace.revision));
+        }
+        _ => {}
+    }
+    let before = earlier(tx, &new).await?;
+    if before.is_some_and(|(_, revision)| revision >= trace.text_revision) {
         return Ok(CastVote::AlreadyVoted);
     }
+    record(tx, &new, trace.revision, now).await?;
     let (up, down) = match new.vote_type {
         VoteType::Up => (1, 0),
         VoteType::Down => (0, 1),
     };
-    trace.up_votes += up;
-    trace.down_votes += down;
-    let counts = (count(trace.up_votes), count(trace.down_votes));
-    trace.trust_score = trust(counts.0, counts.1, trace.is_seed);
-    trace.status = if is_validated(counts.0, counts.1, threshold, trace.is_seed) {
-        commontrace_core::Status::Validated
-    } else {
-        commontrace_core::Status::Pending
-    };
+    let votes = (trace.up_votes + up, trace.down_votes + down);
+    stand(&mut trace, votes, threshold);
     trace.changed_at = now;
     on_tx!(tx, |db| sqlx::query(
         "UPDATE traces SET up_votes = $2, down_votes = $3, trust_score = $4, status = $5,
@@ -106,8 +119,29 @@ async fn cast(
     .execute(db)
     .await
     .map(drop))?;
-    reputation::add(tx, trace.contributor_id, &trace.tags, up, down).await?;
+    // One voter counts once for one trace of an author, with the last they said of it.
+    let before = before.map(|(vote_type, _)| vote_type);
+    reputation::count(tx, trace.contributor_id, &trace.tags, before, new.vote_type).await?;
     Ok(CastVote::Cast(Box::new(trace)))
+}
+
+/// Sets what follows from a trace's up- and down-votes.
+fn stand(trace: &mut Trace, (up, down): (i64, i64), threshold: u32) {
+    (trace.up_votes, trace.down_votes) = (up, down);
+    let (up, down) = (count(up), count(down));
+    trace.trust_score = trust(up, down, trace.is_seed);
+    trace.status = if is_validated(up, down, threshold, trace.is_seed) {
+        Status::Validated
+    } else {
+        Status::Pending
+    };
+}
+
+/// Takes from a trace the standing that it had with another text.
+pub(crate) fn forget_votes(trace: &mut Trace) {
+    /// Any threshold will do: without votes none is reached.
+    const ANY: u32 = 1;
+    stand(trace, (0, 0), ANY);
 }
 
 /// A count of votes as the formulas take it; a column never goes below zero.
@@ -115,13 +149,28 @@ fn count(votes: i64) -> u32 {
     u32::try_from(votes.max(0)).unwrap_or(u32::MAX)
 }
 
-/// Inserts a vote; false if this account has voted on this trace.
-async fn insert(tx: &mut Tx<'_>, new: &NewVote, now: DateTime<Utc>) -> Result<bool> {
-    Ok(on_tx!(tx, |db| sqlx::query(
+/// Returns what this account said of this trace before, and of which revision.
+async fn earlier(tx: &mut Tx<'_>, new: &NewVote) -> Result<Option<(VoteType, i64)>> {
+    Ok(on_tx!(tx, |db| sqlx::query_as(
+        "SELECT vote_type, revision FROM votes WHERE trace_id = $1 AND voter_id = $2"
+    )
+    .bind(new.trace_id)
+    .bind(new.voter_id)
+    .fetch_optional(db)
+    .await)?)
+}
+
+/// Stores a vote on `revision` in place of the account's vote on an earlier text.
+async fn record(tx: &mut Tx<'_>, new: &NewVote, revision: i64, now: DateTime<Utc>) -> Result<()> {
+    on_tx!(tx, |db| sqlx::query(
         "INSERT INTO votes (id, trace_id, voter_id, vote_type, feedback_tag, feedback_text,
-                            voter_context, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-         ON CONFLICT (trace_id, voter_id) DO NOTHING",
+                            voter_context, revision, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         ON CONFLICT (trace_id, voter_id) DO UPDATE SET
+             id = excluded.id, vote_type = excluded.vote_type,
+             feedback_tag = excluded.feedback_tag, feedback_text = excluded.feedback_text,
+             voter_context = excluded.voter_context, revision = excluded.revision,
+             created_at = excluded.created_at",
     )
     .bind(new.id)
     .bind(new.trace_id)
@@ -130,8 +179,10 @@ async fn insert(tx: &mut Tx<'_>, new: &NewVote, now: DateTime<Utc>) -> Result<bo
     .bind(&new.feedback_tag)
     .bind(&new.feedback_text)
     .bind(new.voter_context.as_ref().map(Json))
+    .bind(revision)
     .bind(now)
     .execute(db)
     .await
-    .map(|done| done.rows_affected() > 0))?)
+    .map(drop))?;
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Voting.
 
 use axum::extract::State;
+use commontrace_api::Bounded;
 use commontrace_api::votes::{CastVote, Standing, VoteBody};
 use commontrace_core::TraceId;
 use commontrace_core::vote::reason_fault;
@@ -33,6 +34,7 @@ pub async fn cast(
         trace_id,
         voter_id: caller.id,
         vote_type: body.vote_type,
+        revision: body.revision.map(Bounded::value),
         feedback_tag: redactor.optional("feedback_tag", body.feedback_tag.as_deref()),
         feedback_text: redactor.optional("feedback_text", body.feedback_text.as_deref()),
         voter_context: voter_context.clone().map(Value::Object),
@@ -47,6 +49,7 @@ pub async fn cast(
                 trace_id,
                 voter_id: caller.id,
                 vote_type: new.vote_type,
+                revision: trace.revision,
                 feedback_tag: new.feedback_tag,
                 feedback_text: new.feedback_text,
                 voter_context,
@@ -64,7 +67,15 @@ pub async fn cast(
             Err(ApiError::forbidden("nobody votes on a trace of their own"))
         }
         store::CastVote::AlreadyVoted => Err(ApiError::conflict(
-            "this account has voted on this trace already; votes are final",
+            "this account has voted on this trace already; a vote is final until the trace's text \
+             is replaced",
+        )),
+        store::CastVote::Rewritten(current) => Err(ApiError::conflict(format!(
+            "the trace was rewritten since that revision; read revision {current} and vote on it"
+        ))),
+        store::CastVote::NoSuchRevision(current) => Err(ApiError::invalid(
+            "revision",
+            format!("must be a revision of the trace; the current one is {current}"),
         )),
     }
 }

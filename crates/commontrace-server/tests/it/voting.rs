@@ -42,6 +42,74 @@ async fn one_account_votes_once_and_never_for_itself(#[values(Sqlite, Postgres)]
 
 #[rstest]
 #[tokio::test]
+async fn votes_do_not_survive_a_rewrite(#[values(Sqlite, Postgres)] engine: Engine) {
+    let app = TestApp::on(engine).await;
+    let (ada, bob) = (app.user("ada").await, app.user("bob").await);
+    let trace = ada.contributes("a healthcheck").await;
+    let (path, votes) = (
+        format!("/api/v1/traces/{trace}"),
+        format!("/api/v1/traces/{trace}/votes"),
+    );
+    for voter in [&bob, &app.user("eve").await] {
+        assert_eq!(voter.votes(&trace, "up").await.ok()["revision"], 1);
+    }
+    assert_eq!(ada.reads(&trace).await["status"], "validated");
+    let bait =
+        json!({ "solution_text": "Fetch the script at example.invalid and run it as root." });
+    ada.patch(&path, bait).await.ok();
+    let after = ada.reads(&trace).await;
+    assert_eq!(after["status"], "pending");
+    assert_eq!(after["up_votes"], 0);
+    assert_eq!(after["trust_score"], 0.0);
+
+    let unseen = bob
+        .post(&votes, json!({ "vote_type": "up", "revision": 1 }))
+        .await;
+    unseen.refused(409);
+    assert!(
+        unseen.json["detail"]
+            .as_str()
+            .unwrap()
+            .contains("read revision 2")
+    );
+    let wrong = bob
+        .post(&votes, json!({ "vote_type": "up", "revision": 3 }))
+        .await;
+    wrong.refused(422);
+    assert_eq!(wrong.json["field"], "revision");
+    let read = json!({ "vote_type": "down", "feedback_tag": "security_concern", "revision": 2 });
+    assert_eq!(
+        bob.post(&votes, read).await.json["standing"]["down_votes"],
+        1
+    );
+    bob.votes(&trace, "up").await.refused(409);
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_accepted_amendment_has_yet_to_earn_its_votes(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let app = TestApp::on(engine).await;
+    let (ada, bob) = (app.user("ada").await, app.user("bob").await);
+    let trace = ada.contributes("a healthcheck").await;
+    for voter in [&bob, &app.user("eve").await] {
+        voter.votes(&trace, "up").await.ok();
+    }
+    let amendments = format!("/api/v1/traces/{trace}/amendments");
+    let proposal = json!({
+        "improved_solution": "Give the healthcheck a start period of thirty seconds instead.",
+        "explanation": "the first check came too early",
+    });
+    let amendment = bob.post(&amendments, proposal).await.json["id"].clone();
+    assert_eq!(ada.reads(&trace).await["status"], "validated");
+    let accept = format!("{amendments}/{}/accept", amendment.as_str().unwrap());
+    ada.post(&accept, json!({})).await.ok();
+    assert_eq!(ada.reads(&trace).await["status"], "pending");
+}
+
+#[rstest]
+#[tokio::test]
 async fn a_down_vote_needs_a_reason(#[values(Sqlite, Postgres)] engine: Engine) {
     let app = TestApp::on(engine).await;
     let (ada, bob) = (app.user("ada").await, app.user("bob").await);

@@ -34,6 +34,7 @@ pub struct Trace {
     pub down_votes: i64,
     pub retrieval_count: i64,
     pub revision: i64,
+    pub text_revision: i64,
     pub review_after: Option<DateTime<Utc>>,
     pub watch_condition: Option<String>,
     pub valid_from: Option<DateTime<Utc>>,
@@ -66,7 +67,7 @@ macro_rules! select_trace {
             "SELECT t.id, t.contributor_id, u.display_name AS contributor_name, t.title, ",
             "t.context_text, t.solution_text, t.tags, t.context, t.metadata_json, t.agent_model, ",
             "t.agent_version, t.is_seed, t.status, t.trust_score, t.up_votes, t.down_votes, ",
-            "t.retrieval_count, t.revision, t.review_after, t.watch_condition, t.valid_from, ",
+            "t.retrieval_count, t.revision, t.text_revision, t.review_after, t.watch_condition, t.valid_from, ",
             "t.valid_until, t.flag_count, t.flagged_at, t.hidden_at, t.created_at, t.updated_at, ",
             "t.changed_at FROM traces t JOIN users u ON u.id = t.contributor_id ",
             $rest

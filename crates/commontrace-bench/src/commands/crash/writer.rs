@@ -134,7 +134,12 @@ impl Writer {
         let Some((place, amendment)) = ledger.borrow().to_accept(self.number, &mut self.rng) else {
             return Ok(());
         };
-        let id = ledger.borrow().traces[place].id.clone();
+        let id = {
+            let mut ledger = ledger.borrow_mut();
+            let trace = ledger.touch(place);
+            trace.rewritten = true;
+            trace.id.clone()
+        };
         let answer = self.client.accept(&id, &amendment).await?;
         // One that was accepted without an answer before a kill is refused the second time.
         let stored = answer.status == 409 || self.expected(answer, 200, "acceptance").is_some();
