@@ -122,7 +122,7 @@ impl Store {
         actor: UserId,
         is_moderator: bool,
         accept: bool,
-        embed: Option<(JobId, String)>,
+        embed: Vec<(JobId, String)>,
         now: DateTime<Utc>,
     ) -> Result<Decide> {
         self.write(move |tx| {
@@ -163,7 +163,7 @@ impl Store {
                         &mut after,
                         actor,
                         Some(amendment.id),
-                        embed,
+                        &embed,
                         now,
                     )
                     .await?;

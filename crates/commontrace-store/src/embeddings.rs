@@ -138,30 +138,31 @@ impl Store {
     }
 }
 
-/// Asks for a trace to be embedded. A job that is there already starts afresh, and whoever holds it
-/// loses the lease, because the text has changed under it.
+/// Asks for a trace to be embedded by each job's model. A job that is there already starts afresh,
+/// and whoever holds it loses the lease, because the text has changed under it.
 pub(crate) async fn enqueue(
     tx: &mut Tx<'_>,
-    job: JobId,
-    queue: &str,
+    jobs: &[(JobId, String)],
     trace: TraceId,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    on_tx!(tx, |db| sqlx::query(
-        "INSERT INTO jobs (id, kind, queue, subject_id, state, attempts, run_at, created_at)
-         VALUES ($1, $2, $3, $4, 'queued', 0, $5, $5)
-         ON CONFLICT (kind, queue, subject_id) DO UPDATE SET
-             state = 'queued', attempts = 0, run_at = $5, lease = NULL, leased_until = NULL,
-             last_error = NULL",
-    )
-    .bind(job)
-    .bind(EMBED)
-    .bind(queue)
-    .bind(trace)
-    .bind(now)
-    .execute(db)
-    .await
-    .map(drop))?;
+    for (job, queue) in jobs {
+        on_tx!(tx, |db| sqlx::query(
+            "INSERT INTO jobs (id, kind, queue, subject_id, state, attempts, run_at, created_at)
+             VALUES ($1, $2, $3, $4, 'queued', 0, $5, $5)
+             ON CONFLICT (kind, queue, subject_id) DO UPDATE SET
+                 state = 'queued', attempts = 0, run_at = $5, lease = NULL, leased_until = NULL,
+                 last_error = NULL",
+        )
+        .bind(job)
+        .bind(EMBED)
+        .bind(queue)
+        .bind(trace)
+        .bind(now)
+        .execute(db)
+        .await
+        .map(drop))?;
+    }
     Ok(())
 }
 
@@ -213,8 +214,8 @@ async fn store_vector(
         "INSERT INTO embeddings (trace_id, model_id, model_version, dimensions, revision, vector,
                                  created_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7)
-         ON CONFLICT (trace_id, model_id, model_version) DO UPDATE SET
-             dimensions = excluded.dimensions, revision = excluded.revision,
+         ON CONFLICT (trace_id, model_id, model_version, dimensions) DO UPDATE SET
+             revision = excluded.revision,
              vector = excluded.vector, created_at = excluded.created_at",
     )
     .bind(new.trace_id)

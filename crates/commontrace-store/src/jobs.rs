@@ -128,6 +128,26 @@ impl Store {
         .await
     }
 
+    /// Queues the embedding jobs of `queue` that were given up anew, and returns how many.
+    pub async fn revive_embeddings(&self, queue: String, now: DateTime<Utc>) -> Result<u64> {
+        self.write(move |tx| {
+            async move {
+                Ok(on_tx!(tx, |db| sqlx::query(
+                    "UPDATE jobs SET state = 'queued', attempts = 0, run_at = $3
+                     WHERE kind = $1 AND queue = $2 AND state = 'dead'",
+                )
+                .bind(EMBED)
+                .bind(&queue)
+                .bind(now)
+                .execute(db)
+                .await
+                .map(|done| done.rows_affected()))?)
+            }
+            .boxed()
+        })
+        .await
+    }
+
     /// Returns whether no embedding job of `queue` could be claimed right now.
     pub async fn nothing_due(&self, queue: &str, now: DateTime<Utc>) -> Result<bool> {
         let due: Option<(JobId,)> = on_pool!(self, |db| sqlx::query_as(

@@ -10,12 +10,17 @@ use sqlx::{AssertSqlSafe, SqlSafeStr};
 use crate::{Error, Result};
 
 /// Every migration ever released; entries are added at the end and never change.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "commons", include_str!("../migrations/0001_commons.sql")),
     (
         2,
         "votes of a revision",
         include_str!("../migrations/0002_votes_of_a_revision.sql"),
+    ),
+    (
+        3,
+        "embedding dimensions",
+        include_str!("../migrations/0003_embedding_dimensions.sql"),
     ),
 ];
 

@@ -33,8 +33,8 @@ pub struct NewTrace {
     pub watch_condition: Option<String>,
     /// The contributor's own trace that this one replaces.
     pub supersedes: Option<TraceId>,
-    /// The embedding to make of it: the job's id and the model's queue.
-    pub embed: Option<(JobId, String)>,
+    /// The embeddings to make of it: each job's id and its model's queue.
+    pub embed: Vec<(JobId, String)>,
 }
 
 /// A request that may come twice and must act once.
@@ -110,9 +110,7 @@ async fn contribute(
         return Ok(earlier.unwrap_or(Contribute::KeyReused));
     }
     insert(tx, &new, now).await?;
-    if let Some((job, queue)) = &new.embed {
-        embeddings::enqueue(tx, *job, queue, new.id, now).await?;
-    }
+    embeddings::enqueue(tx, &new.embed, new.id, now).await?;
     if let Some(old) = new.supersedes {
         supersede(tx, new.id, old, now).await?;
     }

@@ -20,8 +20,8 @@ pub struct Patch {
     /// The outer `None` leaves it, the inner one removes it.
     pub review_after: Option<Option<DateTime<Utc>>>,
     pub watch_condition: Option<Option<String>>,
-    /// The embedding to make of the new text: the job's id and the model's queue.
-    pub embed: Option<(JobId, String)>,
+    /// The embeddings to make of the new text: each job's id and its model's queue.
+    pub embed: Vec<(JobId, String)>,
 }
 
 /// How changing or deleting a trace went.
@@ -102,7 +102,7 @@ async fn update(
     trace.tags = patch.tags.map_or(trace.tags, Json);
     trace.review_after = patch.review_after.unwrap_or(trace.review_after);
     trace.watch_condition = patch.watch_condition.unwrap_or(trace.watch_condition);
-    revise(tx, &before, &mut trace, owner, None, patch.embed, now).await?;
+    revise(tx, &before, &mut trace, owner, None, &patch.embed, now).await?;
     Ok(UpdateTrace::Done(Box::new(trace)))
 }
 
@@ -114,7 +114,7 @@ pub(crate) async fn revise(
     after: &mut Trace,
     editor: UserId,
     amendment: Option<AmendmentId>,
-    embed: Option<(JobId, String)>,
+    embed: &[(JobId, String)],
     now: DateTime<Utc>,
 ) -> Result<()> {
     let same_claim = (&before.title, &before.context_text, &before.solution_text)
@@ -126,9 +126,7 @@ pub(crate) async fn revise(
             after.text_revision = after.revision;
             votes::forget_votes(after);
         }
-        if let Some((job, queue)) = embed {
-            embeddings::enqueue(tx, job, &queue, after.id, now).await?;
-        }
+        embeddings::enqueue(tx, embed, after.id, now).await?;
     }
     after.updated_at = now;
     after.changed_at = now;

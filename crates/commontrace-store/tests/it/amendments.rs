@@ -83,7 +83,7 @@ async fn an_accepted_amendment_becomes_the_traces_new_revision(
     let (ada, bob) = (store.register("ada").await, store.register("bob").await);
     let id = store
         .contributed(NewTrace {
-            embed: None,
+            embed: Vec::new(),
             ..a_trace(ada)
         })
         .await;
@@ -130,7 +130,7 @@ async fn a_rejected_amendment_leaves_the_trace_as_it_is(
     let (ada, bob) = (store.register("ada").await, store.register("bob").await);
     let id = store
         .contributed(NewTrace {
-            embed: None,
+            embed: Vec::new(),
             ..a_trace(ada)
         })
         .await;
@@ -178,7 +178,7 @@ async fn of_contrary_decisions_at_once_one_holds(#[values(Sqlite, Postgres)] eng
         async move {
             let accept = n % 2 == 0;
             let decision = store
-                .decide_amendment(trace, amendment, ada, false, accept, None, noon())
+                .decide_amendment(trace, amendment, ada, false, accept, Vec::new(), noon())
                 .await;
             matches!(decision.unwrap(), Decide::Decided(..))
         }
@@ -226,7 +226,15 @@ async fn only_the_traces_owner_or_a_moderator_decides(#[values(Sqlite, Postgres)
     );
     let moderator = store.register("moderator").await;
     let outcome = store
-        .decide_amendment(trace, amendment, moderator, true, true, None, after(60))
+        .decide_amendment(
+            trace,
+            amendment,
+            moderator,
+            true,
+            true,
+            Vec::new(),
+            after(60),
+        )
         .await;
     assert_eq!(decided(outcome.unwrap()).0.decided_by, Some(moderator));
 }

@@ -195,7 +195,7 @@ async fn an_edit_that_changes_no_text_makes_no_revision_and_no_work(
     let store = TestStore::on(engine).await;
     let ada = store.register("ada").await;
     let new = NewTrace {
-        embed: None,
+        embed: Vec::new(),
         review_after: Some(after(1)),
         watch_condition: Some("2.0".to_owned()),
         ..a_trace(ada)

@@ -54,7 +54,7 @@ async fn every_kind_of_change_is_seen(#[values(Sqlite, Postgres)] engine: Engine
         "a proposal changes nothing yet"
     );
     store
-        .decide_amendment(id, amendment, ada, false, true, None, after(30))
+        .decide_amendment(id, amendment, ada, false, true, Vec::new(), after(30))
         .await
         .unwrap();
     assert_eq!(changed(&store, after(30)).await, [(id, after(30))]);

@@ -41,11 +41,11 @@ async fn a_contributed_trace_waits_to_be_embedded(#[values(Sqlite, Postgres)] en
     let store = TestStore::on(engine).await;
     let ada = store.register("ada").await;
     let new = a_trace(ada);
-    let job = new.embed.as_ref().unwrap().0;
+    let job = new.embed[0].0;
     let trace = store.contributed(new).await;
     store
         .contributed(NewTrace {
-            embed: None,
+            embed: Vec::new(),
             ..a_trace(ada)
         })
         .await;
@@ -113,7 +113,7 @@ async fn a_queue_gives_only_its_own_jobs(#[values(Sqlite, Postgres)] engine: Eng
     let store = TestStore::on(engine).await;
     let ada = store.register("ada").await;
     let other = NewTrace {
-        embed: Some((fresh(), "other".to_owned())),
+        embed: vec![(fresh(), "other".to_owned())],
         ..a_trace(ada)
     };
     let trace = store.contributed(other).await;

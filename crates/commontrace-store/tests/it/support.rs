@@ -240,8 +240,8 @@ pub fn a_trace(contributor: UserId) -> NewTrace {
 }
 
 /// A new job in [`QUEUE`].
-pub fn embed() -> Option<(JobId, String)> {
-    Some((fresh(), QUEUE.to_owned()))
+pub fn embed() -> Vec<(JobId, String)> {
+    vec![(fresh(), QUEUE.to_owned())]
 }
 
 pub fn tags(names: &[&str]) -> Vec<String> {

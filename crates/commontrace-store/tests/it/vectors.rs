@@ -61,7 +61,7 @@ async fn vector(store: &Store, model: &EmbeddingModel, id: TraceId) -> Option<Ve
 
 async fn retitle(store: &Store, id: TraceId, title: &str, anew: bool) {
     let trace = store.trace(id).await.unwrap().unwrap();
-    let embed = if anew { embed() } else { None };
+    let embed = if anew { embed() } else { Vec::new() };
     let patch = Patch {
         title: Some(title.to_owned()),
         embed,
@@ -113,6 +113,62 @@ async fn a_vector_reads_back_bit_for_bit_and_ends_its_job(
         store.index_row(None, id).await.unwrap().unwrap().vector,
         None
     );
+}
+
+#[rstest]
+#[tokio::test]
+async fn one_model_has_vectors_of_two_lengths_side_by_side(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let store = TestStore::on(engine).await;
+    let ada = store.register("ada").await;
+    let id = store.contributed(a_trace(ada)).await;
+    let lease = fresh();
+    let job = claim(&store, lease, noon()).await[0];
+    deliver(&store, lease, job, 1, [1.0; 3]).await;
+    let short = EmbeddingModel {
+        dimensions: 2,
+        ..model()
+    };
+    assert_eq!(enqueue_missing(&store, &short, 10).await, 1);
+    let (lease, minute) = (fresh(), Duration::from_secs(60));
+    let claimed = store
+        .claim_embeddings(short.queue(), lease, minute, 1, noon())
+        .await
+        .unwrap();
+    let new = NewVector {
+        job: claimed[0].id,
+        trace_id: id,
+        revision: 1,
+        vector: vec![2.0; 2],
+    };
+    store
+        .store_vectors(short.clone(), lease, vec![new], after(30))
+        .await
+        .unwrap();
+    assert_eq!(vector(&store, &model(), id).await, Some(vec![1.0; 3]));
+    assert_eq!(vector(&store, &short, id).await, Some(vec![2.0; 2]));
+    assert_eq!(enqueue_missing(&store, &model(), 10).await, 0);
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_was_given_up_is_tried_anew_on_demand(#[values(Sqlite, Postgres)] engine: Engine) {
+    let store = TestStore::on(engine).await;
+    let ada = store.register("ada").await;
+    store.contributed(a_trace(ada)).await;
+    let lease = fresh();
+    let failed = FailedJob {
+        id: claim(&store, lease, noon()).await[0].id,
+        error: "the key was wrong".to_owned(),
+        retry_after: None,
+    };
+    store.fail_jobs(lease, vec![failed], noon()).await.unwrap();
+    let other = other_model().queue();
+    assert_eq!(store.revive_embeddings(other, after(5)).await.unwrap(), 0);
+    let revived = store.revive_embeddings(QUEUE.to_owned(), after(5)).await;
+    assert_eq!(revived.unwrap(), 1);
+    assert_eq!(claim(&store, fresh(), after(5)).await[0].attempts, 1);
 }
 
 #[rstest]
@@ -197,7 +253,7 @@ async fn what_lacks_a_vector_is_enqueued_once(#[values(Sqlite, Postgres)] engine
     for _ in 0..5 {
         store
             .contributed(NewTrace {
-                embed: None,
+                embed: Vec::new(),
                 ..a_trace(ada)
             })
             .await;
@@ -254,7 +310,7 @@ async fn several_processes_that_enqueue_at_once_enqueue_each_trace_once(
     for _ in 0..30 {
         store
             .contributed(NewTrace {
-                embed: None,
+                embed: Vec::new(),
                 ..a_trace(ada)
             })
             .await;
