@@ -87,7 +87,7 @@ fn redact(id: commontrace_core::TraceId, contributor: UserId, body: ContributeTr
         review_after: body.review_after.map(commontrace_api::Timestamp::utc),
         watch_condition: redactor.optional("watch_condition", body.watch_condition.as_deref()),
         supersedes: body.supersedes_trace_id,
-        embed: None,
+        embed: Vec::new(),
     };
     let answer = Contributed {
         id,

@@ -23,6 +23,8 @@ const SEARCH_DURATION: &str = "commontrace_search_duration_seconds";
 const EMBEDDINGS: &str = "commontrace_embeddings_processed_total";
 const EMBEDDING_DURATION: &str = "commontrace_embedding_duration_seconds";
 const EMBEDDING_BACKLOG: &str = "commontrace_embedding_backlog";
+const EMBEDDING_SWITCH_BACKLOG: &str = "commontrace_embedding_switch_backlog";
+const SEARCH_MODEL: &str = "commontrace_search_model";
 
 const HTTP_BUCKETS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
@@ -97,7 +99,16 @@ fn describe() {
     describe_counter!(EMBEDDINGS, "Texts embedded, by model and outcome.");
     describe_histogram!(EMBEDDING_DURATION, "Time to embed a text, by model.");
     describe_gauge!(EMBEDDING_BACKLOG, "Traces waiting for a vector.");
+    describe_gauge!(
+        EMBEDDING_SWITCH_BACKLOG,
+        "Traces waiting for a vector of the model that searches are switching to."
+    );
+    describe_gauge!(
+        SEARCH_MODEL,
+        "1 for the model that is searched with, `none` for words alone."
+    );
     embedding_backlog(0);
+    embedding_switch_backlog(0);
     for has_tags in ["true", "false"] {
         counter!(SEARCHES, "has_tags" => has_tags).absolute(0);
     }
@@ -135,6 +146,16 @@ pub fn embedding_backlog(waiting: usize) {
     gauge!(EMBEDDING_BACKLOG).set(waiting as f64);
 }
 
+/// Sets how many traces wait for a vector of the model that is switched to; zero without a switch.
+pub fn embedding_switch_backlog(waiting: usize) {
+    gauge!(EMBEDDING_SWITCH_BACKLOG).set(waiting as f64);
+}
+
+/// Notes whether searches go with `model`.
+pub fn search_model(model: &str, is_current: bool) {
+    gauge!(SEARCH_MODEL, "model" => model.to_owned()).set(if is_current { 1.0 } else { 0.0 });
+}
+
 /// The route of the metrics.
 pub fn routes() -> ApiRouter<App> {
     ApiRouter::new().api_route(
@@ -164,6 +185,8 @@ mod tests {
         search(true, Duration::from_millis(20));
         embedded("test-model", true);
         embedding("test-model", Duration::from_millis(20));
+        search_model("test-model", true);
+        search_model("test-model", false);
         let text = Metrics::install().render();
         for line in [
             r#"commontrace_http_requests_total{method="GET",path="/a/{id}",status_code="200"} 1"#,
@@ -174,6 +197,8 @@ mod tests {
             r#"commontrace_embeddings_processed_total{model="test-model",status="success"} 1"#,
             r#"commontrace_embedding_duration_seconds_count{model="test-model"} 1"#,
             "commontrace_embedding_backlog 0",
+            "commontrace_embedding_switch_backlog 0",
+            r#"commontrace_search_model{model="test-model"} 0"#,
         ] {
             assert!(text.lines().any(|l| l == line), "no {line} in\n{text}");
         }

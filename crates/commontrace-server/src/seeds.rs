@@ -53,11 +53,11 @@ pub enum ImportError {
 
 /// Imports starter traces; running it again changes only what the files have changed.
 ///
-/// All files are checked before the first is stored. `embed` makes the embedding job of a trace.
+/// All files are checked before the first is stored. `embed` makes the embedding jobs of a trace.
 pub async fn import(
     store: &Store,
     files: &[SeedFile<'_>],
-    embed: impl Fn() -> Option<(JobId, String)>,
+    embed: impl Fn() -> Vec<(JobId, String)>,
     now: DateTime<Utc>,
 ) -> Result<Imported, ImportError> {
     let seeds = files.iter().map(check).collect::<Result<Vec<_>, _>>()?;
@@ -134,7 +134,7 @@ fn is_same(trace: &Trace, seed: &Seed) -> bool {
         && trace.tags.0 == seed.tags
 }
 
-fn patch(seed: Seed, embed: Option<(JobId, String)>) -> Patch {
+fn patch(seed: Seed, embed: Vec<(JobId, String)>) -> Patch {
     Patch {
         title: Some(seed.title),
         context_text: Some(seed.context_text),
@@ -145,7 +145,7 @@ fn patch(seed: Seed, embed: Option<(JobId, String)>) -> Patch {
     }
 }
 
-fn new_trace(id: TraceId, seed: Seed, embed: Option<(JobId, String)>) -> NewTrace {
+fn new_trace(id: TraceId, seed: Seed, embed: Vec<(JobId, String)>) -> NewTrace {
     NewTrace {
         id,
         contributor_id: SEED_ACCOUNT,

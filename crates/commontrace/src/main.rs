@@ -4,6 +4,7 @@
 mod commands;
 mod config;
 mod failure;
+mod reload;
 mod start;
 
 use std::process::ExitCode;
@@ -31,7 +32,7 @@ enum Command {
     Migrate,
     /// Copy the live store into a new file
     Backup(commands::backup::Args),
-    /// Make the vectors of the configured model for every trace, while a server goes on
+    /// Make the vectors of the configured model ahead of a switch to it, while a server goes on
     Reembed(commands::reembed::Args),
     /// Import the starter traces, or check and import those in a folder
     ImportSeeds(commands::import_seeds::Args),
@@ -62,7 +63,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let config = config?;
     commands::init_logging(&config, &env)?;
     let done = match cli.command {
-        Command::Serve => commands::block_on(commands::serve::run(config)),
+        Command::Serve => commands::block_on(commands::serve::run(config, cli.settings, env)),
         Command::Migrate => commands::block_on(commands::migrate::run(config)),
         Command::Backup(args) => commands::block_on(commands::backup::run(config, args)),
         Command::Reembed(args) => commands::block_on(commands::reembed::run(config, args)),

@@ -1,7 +1,7 @@
 //! Turns settings into the parts of a running program: the store, the embedder, the app.
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use commontrace_search::embed::model_files::{self, ModelFilesError, Progress, Source};
@@ -81,13 +81,49 @@ pub fn place(config: &Config) -> String {
     }
 }
 
-/// Prepares the configured embedder. A local model that is absent is downloaded; where that fails,
-/// the answer is none, because searching by words needs no model. One that is there and cannot be
-/// used is an error.
+/// Why there is no embedder.
+#[derive(Debug)]
+pub enum NoEmbedder {
+    /// The local model is not there and could not be downloaded.
+    Absent(String),
+    /// The settings or the model's files cannot be used.
+    Unusable(Failure),
+}
+
+impl From<Failure> for NoEmbedder {
+    fn from(failure: Failure) -> Self {
+        Self::Unusable(failure)
+    }
+}
+
+impl From<NoEmbedder> for Failure {
+    fn from(err: NoEmbedder) -> Self {
+        match err {
+            NoEmbedder::Absent(why) => Self::new(why).hint("`make model` fetches the model"),
+            NoEmbedder::Unusable(failure) => failure,
+        }
+    }
+}
+
+/// Prepares the configured embedder. Where a local model is absent and cannot be downloaded, the
+/// answer is none, because searching by words needs no model. One that is there and cannot be used is
+/// an error.
 pub async fn embedder(config: &Config) -> Result<Option<Embedder>, Failure> {
+    match wanted_embedder(config).await {
+        Err(NoEmbedder::Absent(why)) => {
+            tracing::warn!("searching by words alone: {why}");
+            Ok(None)
+        }
+        prepared => Ok(prepared?),
+    }
+}
+
+/// Prepares the configured embedder, downloading a local model that is absent; the answer is none
+/// only if the settings say so.
+pub async fn wanted_embedder(config: &Config) -> Result<Option<Embedder>, NoEmbedder> {
     match config.embedding.embedder() {
         config::Embedder::None => Ok(None),
-        config::Embedder::Local { model_dir } => local(&model_dir).await,
+        config::Embedder::Local { model_dir } => local(model_dir).await.map(Some),
         config::Embedder::OpenAi {
             api_key,
             base_url,
@@ -108,8 +144,9 @@ pub async fn embedder(config: &Config) -> Result<Option<Embedder>, Failure> {
     }
 }
 
-async fn local(folder: &Path) -> Result<Option<Embedder>, Failure> {
-    match model_files::verify(folder) {
+async fn local(folder: PathBuf) -> Result<Embedder, NoEmbedder> {
+    let verified = blocking(&folder, model_files::verify).await?;
+    match verified {
         Ok(()) => {}
         Err(ModelFilesError::Missing { .. }) => {
             tracing::info!(
@@ -118,25 +155,30 @@ async fn local(folder: &Path) -> Result<Option<Embedder>, Failure> {
             );
             let bar = progress_bar();
             let source = Source::upstream(http_client()?);
-            let fetched = model_files::ensure(folder, &source, |p| show(&bar, p)).await;
+            let fetched = model_files::ensure(&folder, &source, |p| show(&bar, p)).await;
             bar.finish_and_clear();
-            if let Err(err) = fetched {
-                let err = chain(&err);
-                tracing::warn!("searching by words alone: {err}");
-                return Ok(None);
-            }
+            fetched.map_err(|err| NoEmbedder::Absent(chain(&err)))?;
         }
         Err(err) => {
-            return Err(
-                Failure::new(chain(&err)).hint("EMBEDDING_PROVIDER=none searches by words alone")
-            );
+            let failure = Failure::new(chain(&err));
+            return Err(failure
+                .hint("EMBEDDING_PROVIDER=none searches by words alone")
+                .into());
         }
     }
-    let model = MiniLm::load(folder).map_err(|err| {
+    let model = blocking(&folder, MiniLm::load).await?.map_err(|err| {
         Failure::new(chain(&err))
             .hint("`make model` fetches it again; EMBEDDING_PROVIDER=none searches by words alone")
     })?;
-    Ok(Some(Embedder::MiniLm(model.into())))
+    Ok(Embedder::MiniLm(model.into()))
+}
+
+/// Reads a model's folder without holding up a server that runs.
+async fn blocking<T: Send + 'static>(folder: &Path, read: fn(&Path) -> T) -> Result<T, Failure> {
+    let folder = folder.to_owned();
+    tokio::task::spawn_blocking(move || read(&folder))
+        .await
+        .map_err(|err| Failure::new(format!("cannot read the embedding model: {err}")))
 }
 
 fn progress_bar() -> ProgressBar {

@@ -106,7 +106,7 @@ async fn decide(
     accept: bool,
 ) -> ApiResult<JsonBody<Decided>> {
     visible(app, caller, trace_id).await?;
-    let embed = app.search.embedding_job(&app.ids);
+    let embed = app.search.embedding_jobs(&app.ids);
     let (is_moderator, now) = (caller.is_moderator, app.clock.now());
     let outcome = app
         .store
@@ -123,7 +123,7 @@ async fn decide(
     match outcome {
         Decide::Decided(amendment, trace) => {
             app.search.refresh(&app.store, trace_id).await;
-            app.search.wake_worker();
+            app.search.wake_workers();
             Ok(JsonBody(Decided {
                 amendment: body(*amendment, Vec::new()),
                 revision: trace.revision,

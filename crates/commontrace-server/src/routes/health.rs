@@ -14,13 +14,24 @@ pub async fn health(State(app): State<App>) -> MaybeUnavailable<Health> {
     let database = app.store.ping().await;
     let mut checks = BTreeMap::new();
     checks.insert("database", word(database.is_ok()));
-    let embedding = match (app.search.model(), app.search.embedder()) {
-        (Some(_), Some(_)) => "ok",
+    let generations = app.search.generations();
+    let (current, coming) = (&generations.current, &generations.coming);
+    let embedding = match current.model() {
+        Some(_) => "ok",
         // Searching goes on by words alone.
-        _ => "none",
+        None => "none",
     };
     checks.insert("embedding", embedding.to_owned());
-    checks.insert("search_index", format!("{} traces", app.search.len()));
+    checks.insert("embedding_model", current.model_name().to_owned());
+    if let Some(coming) = coming {
+        let made = coming.len().saturating_sub(coming.vectorless());
+        let (name, all) = (coming.model_name(), coming.len());
+        checks.insert(
+            "embedding_switch",
+            format!("{made} of {all} traces are ready for {name}"),
+        );
+    }
+    checks.insert("search_index", format!("{} traces", current.len()));
     let healthy = database.is_ok();
     let body = Health {
         status: if healthy { "healthy" } else { "degraded" },

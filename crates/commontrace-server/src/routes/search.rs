@@ -62,13 +62,14 @@ async fn answer(app: &App, body: SearchTraces, tags: &[String]) -> ApiResult<Sea
         .as_ref()
         .map(|redacted| redacted.text.trim())
         .filter(|text| !text.is_empty());
+    let search = app.search.current();
     let vector = match text {
-        Some(text) => app.search.query_vector(text).await,
+        Some(text) => search.query_vector(text).await,
         None => None,
     };
     let context = body.context.map(|context| fingerprint(&context.into_map()));
     let now = app.clock.now();
-    let found = app.search.search(&Query {
+    let found = search.search(&Query {
         text,
         vector: vector.as_deref(),
         tags,

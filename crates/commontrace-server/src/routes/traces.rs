@@ -36,7 +36,7 @@ pub async fn contribute(
     let idempotency = key.0.map(|key| contribution::idempotency(&key, &body));
     let mut prepared = contribution::prepare(&app, caller.id, body).await?;
     let idempotency = idempotency.map(|request| request.with_answer(&prepared.answer));
-    prepared.new.embed = app.search.embedding_job(&app.ids);
+    prepared.new.embed = app.search.embedding_jobs(&app.ids);
     let (id, superseded) = (prepared.new.id, prepared.new.supersedes);
     match app
         .store
@@ -48,7 +48,7 @@ pub async fn contribute(
             if let Some(superseded) = superseded {
                 app.search.refresh(&app.store, superseded).await;
             }
-            app.search.wake_worker();
+            app.search.wake_workers();
             Ok(Accepted(prepared.answer))
         }
         Contribute::Replayed(answer) => serde_json::from_value(answer)
@@ -134,7 +134,7 @@ pub async fn patch(
     let now = app.clock.now();
     let trace = updated(app.store.update_trace(id, caller.id, patch, now).await?)?;
     app.search.refresh(&app.store, id).await;
-    app.search.wake_worker();
+    app.search.wake_workers();
     let trace = present::trace(trace, related, now);
     Ok(JsonBody(Patched {
         trace,
@@ -259,7 +259,7 @@ async fn prepare_patch(
             watch_condition: body
                 .watch_condition
                 .map(|text| redactor.optional("watch_condition", text.as_deref())),
-            embed: None,
+            embed: Vec::new(),
         };
         (patch, dropped, redactor.finish())
     })
@@ -272,7 +272,7 @@ async fn prepare_patch(
             .as_deref()
             .unwrap_or(&trace.solution_text),
     )?;
-    patch.embed = app.search.embedding_job(&app.ids);
+    patch.embed = app.search.embedding_jobs(&app.ids);
     Ok((patch, dropped, redactions))
 }
 

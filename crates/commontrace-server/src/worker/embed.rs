@@ -1,20 +1,24 @@
 //! Makes the vectors of new and changed traces.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use commontrace_core::TraceId;
 use commontrace_core::backoff::{MAX_ATTEMPTS, delay};
-use commontrace_search::embed::{EmbedError, Embedder};
+use commontrace_search::embed::EmbedError;
 use commontrace_search::lexical::Fields;
 use commontrace_search::text::embedding_text;
-use commontrace_store::{EmbeddingModel, FailedJob, IndexRow, Job, NewVector};
+use commontrace_store::{EmbeddingModel, FailedJob, IndexRow, Job, NewVector, Result};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::app::App;
 use crate::error::chain;
 use crate::metrics;
+use crate::search::{Embedding, Generation, Generations};
 
 /// Traces embedded per lease.
-const BATCH: i64 = 16;
+pub const BATCH: i64 = 16;
 /// How long a lease lasts; a batch takes a fraction of it.
 const LEASE: Duration = Duration::from_secs(120);
 /// How often to look for jobs that nobody announced: retries, and leases that ran out.
@@ -22,58 +26,91 @@ const POLL: Duration = Duration::from_secs(2);
 /// Traces without a job that are enqueued at a time, when the store moves to another model.
 const ENQUEUE: i64 = 1000;
 
-/// Embeds until the server stops. Without an embedder there is nothing to do.
+/// Embeds for the generation that is searched with, until the server stops.
 pub async fn run(app: App) {
-    let (Some(embedder), Some(model)) = (app.search.embedder(), app.search.model()) else {
-        return;
+    let mut generations = app.search.watch();
+    loop {
+        let current = Arc::clone(&generations.borrow_and_update().current);
+        tokio::select! {
+            () = embed_for(&app, &current) => return,
+            // What was begun for the one before is left to its lease.
+            () = replaced(&mut generations, &current) => {}
+        }
+    }
+}
+
+async fn replaced(generations: &mut watch::Receiver<Generations>, current: &Arc<Generation>) {
+    let replaced = |now: &Generations| !Arc::ptr_eq(&now.current, current);
+    if generations.wait_for(replaced).await.is_err() {
+        // Nobody can replace it any more.
+        std::future::pending().await
+    }
+}
+
+/// Embeds until the server stops. Without a model there is nothing to do until then.
+async fn embed_for(app: &App, generation: &Generation) {
+    let Some(embedding) = generation.embedding() else {
+        return app.lifecycle.stopped().await;
     };
-    enqueue_missing(&app).await;
+    // The store was filled without a vector, or with those of another model.
+    if let Err(err) = enqueue_missing(app, embedding).await {
+        tracing::warn!(error = %chain(&err), "cannot look for traces without a vector: {err}");
+    }
     while !app.lifecycle.is_stopping() {
-        match step(&app, embedder, model).await {
-            Ok(0) => wait(&app).await,
+        match embed_and_index(app, embedding).await {
+            Ok(0) => wait(app, generation).await,
             Ok(_) => {}
             Err(err) => {
                 tracing::warn!(error = %chain(&err), "embedding pauses: {err}");
-                wait(&app).await;
+                wait(app, generation).await;
             }
         }
     }
 }
 
-async fn wait(app: &App) {
+/// Waits until there may be jobs for a generation, or the server stops.
+pub(super) async fn wait(app: &App, generation: &Generation) {
     tokio::select! {
-        () = app.search.work_arrives() => {}
+        () = generation.work_arrives() => {}
         () = tokio::time::sleep(POLL) => {}
         () = app.lifecycle.stopped() => {}
     }
 }
 
-/// Enqueues what has no vector of this model: the store was filled without one, or with another.
-pub(super) async fn enqueue_missing(app: &App) {
-    let Some(model) = app.search.model() else {
-        return;
-    };
+/// Enqueues every trace that has no vector of this model and no job for one.
+pub async fn enqueue_missing(app: &App, embedding: &Embedding) -> Result<()> {
+    let model = embedding.model();
     loop {
         let enqueued =
             app.store
                 .enqueue_missing_embeddings(model, ENQUEUE, || app.ids.id(), app.clock.now());
-        match enqueued.await {
-            Ok(count) if count as i64 == ENQUEUE => {}
-            Ok(_) => return,
-            Err(err) => {
-                tracing::warn!(error = %chain(&err), "cannot look for traces without a vector: {err}");
-                return;
-            }
+        if (enqueued.await? as i64) < ENQUEUE {
+            return Ok(());
         }
     }
 }
 
-/// Embeds one batch and returns how many jobs were in it.
-pub async fn step(
-    app: &App,
-    embedder: &Embedder,
-    model: &EmbeddingModel,
-) -> commontrace_store::Result<usize> {
+/// Embeds one batch, puts its vectors into the index and returns how many jobs were in it.
+pub(super) async fn embed_and_index(app: &App, embedding: &Embedding) -> Result<usize> {
+    let step = step(app, embedding).await?;
+    for id in step.embedded {
+        app.search.refresh(&app.store, id).await;
+    }
+    Ok(step.jobs)
+}
+
+/// What one batch came to.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// Jobs that were in it; fewer than [`BATCH`] were all that was due.
+    pub jobs: usize,
+    /// Traces that have a new vector.
+    pub embedded: Vec<TraceId>,
+}
+
+/// Embeds one batch of the model's jobs.
+pub async fn step(app: &App, embedding: &Embedding) -> Result<Step> {
+    let (embedder, model) = (embedding.embedder(), embedding.model());
     let lease = app.ids.uuid();
     let now = app.clock.now();
     let jobs = app
@@ -81,7 +118,7 @@ pub async fn step(
         .claim_embeddings(model.queue(), lease, LEASE, BATCH, now)
         .await?;
     if jobs.is_empty() {
-        return Ok(0);
+        return Ok(Step::default());
     }
     let count = jobs.len();
     let mut work: Vec<(Job, IndexRow)> = Vec::with_capacity(count);
@@ -105,8 +142,11 @@ pub async fn step(
     let begun = Instant::now();
     let vectors = embedder.embed_batch(texts).await;
     let each = begun.elapsed() / work.len().max(1) as u32;
-    settle(app, model, lease, work, vectors, each).await?;
-    Ok(count)
+    let embedded = settle(app, model, lease, work, vectors, each).await?;
+    Ok(Step {
+        jobs: count,
+        embedded,
+    })
 }
 
 async fn settle(
@@ -114,9 +154,9 @@ async fn settle(
     model: &EmbeddingModel,
     lease: Uuid,
     work: Vec<(Job, IndexRow)>,
-    vectors: Vec<Result<Vec<f32>, EmbedError>>,
+    vectors: Vec<std::result::Result<Vec<f32>, EmbedError>>,
     each: Duration,
-) -> commontrace_store::Result<()> {
+) -> Result<Vec<TraceId>> {
     let (mut made, mut failed) = (Vec::new(), Vec::new());
     for ((job, row), vector) in work.into_iter().zip(vectors) {
         metrics::embedded(&model.id, vector.is_ok());
@@ -140,10 +180,7 @@ async fn settle(
     if !failed.is_empty() {
         app.store.fail_jobs(lease, failed, app.clock.now()).await?;
     }
-    for id in done {
-        app.search.refresh(&app.store, id).await;
-    }
-    Ok(())
+    Ok(done)
 }
 
 fn failure(app: &App, job: Job, err: &EmbedError) -> FailedJob {

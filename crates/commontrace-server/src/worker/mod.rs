@@ -1,10 +1,11 @@
 //! The work that goes on beside requests, inside `serve`.
 
 mod embed;
+mod switch;
 mod upkeep;
 
 use chrono::{DateTime, Utc};
-pub use embed::step as embed_step;
+pub use embed::{enqueue_missing, step as embed_step};
 use tokio::task::JoinSet;
 
 use crate::app::App;
@@ -14,6 +15,7 @@ use crate::app::App;
 pub fn start(app: &App, since: DateTime<Utc>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(embed::run(app.clone()));
+    tasks.spawn(switch::run(app.clone()));
     tasks.spawn(upkeep::follow_changes(app.clone(), since));
     tasks.spawn(upkeep::write_usage(app.clone()));
     tasks.spawn(upkeep::tidy(app.clone()));

@@ -25,19 +25,31 @@ async fn pause(app: &App, time: Duration) -> bool {
 /// Keeps the index up with what other processes do to the store.
 pub async fn follow_changes(app: App, mut since: DateTime<Utc>) {
     while pause(&app, FOLLOW).await {
-        match app.search.catch_up(&app.store, since).await {
-            Ok((newest, vectorless)) => {
-                since = newest;
-                if vectorless {
-                    super::embed::enqueue_missing(&app).await;
-                    app.search.wake_worker();
-                }
-            }
+        match catch_up(&app, since).await {
+            Ok(newest) => since = newest,
             Err(err) => {
                 tracing::warn!(error = %chain(&err), "cannot follow changes of the store: {err}");
             }
         }
     }
+}
+
+/// Brings every generation up to date with what changed since `since`, and returns the moment from
+/// which to look next.
+async fn catch_up(app: &App, since: DateTime<Utc>) -> commontrace_store::Result<DateTime<Utc>> {
+    let mut next = None;
+    for generation in app.search.generations().all() {
+        let (newest, vectorless) = generation.catch_up(&app.store, since).await?;
+        next = next.min(Some(newest)).or(Some(newest));
+        if let Some(embedding) = generation.embedding()
+            && vectorless
+        {
+            super::embed::enqueue_missing(app, embedding).await?;
+            generation.wake();
+        }
+    }
+    app.search.report();
+    Ok(next.unwrap_or(since))
 }
 
 /// Writes down how often traces were opened, the last time when the server stops.

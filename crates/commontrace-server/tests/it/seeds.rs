@@ -44,7 +44,7 @@ async fn importing_twice_changes_nothing_and_an_edited_file_is_a_new_revision(
     let app = TestApp::on(engine).await;
     let store = &app.app.store;
     let run = async |text: &str| {
-        import(store, &[("git/merge.md", text)], || None, noon())
+        import(store, &[("git/merge.md", text)], Vec::new, noon())
             .await
             .unwrap()
     };
@@ -70,7 +70,7 @@ async fn importing_twice_changes_nothing_and_an_edited_file_is_a_new_revision(
             ..Imported::default()
         }
     );
-    app.app.search.load(store).await.unwrap();
+    app.app.search.current().load(store).await.unwrap();
     let ada = app.user("ada").await;
     let listed = ada.get("/api/v1/traces?seed=true").await.ok();
     let trace = &listed["traces"][0];
@@ -95,7 +95,7 @@ async fn what_a_moderator_deleted_is_not_imported_again(
     let app = TestApp::on(engine).await;
     let moderator = app.moderator().await;
     let run = async || {
-        import(&app.app.store, &[("git/merge.md", FILE)], || None, noon())
+        import(&app.app.store, &[("git/merge.md", FILE)], Vec::new, noon())
             .await
             .unwrap()
     };
@@ -121,7 +121,7 @@ async fn what_a_moderator_deleted_is_not_imported_again(
 async fn a_bad_file_stops_the_import_before_the_first_trace_and_is_named() {
     let app = TestApp::on(Sqlite).await;
     let files = [("git/merge.md", FILE), ("git/bad.md", "no front matter")];
-    let err = import(&app.app.store, &files, || None, noon())
+    let err = import(&app.app.store, &files, Vec::new, noon())
         .await
         .unwrap_err();
     assert!(err.to_string().contains("git/bad.md"), "{err}");

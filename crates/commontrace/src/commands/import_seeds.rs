@@ -39,7 +39,7 @@ pub async fn run(config: Config, args: Args) -> Result<(), Failure> {
     }
     let store = start::store(&config).await?;
     // A server that runs, or starts later, sees that they have no vector and makes one.
-    let done = seeds::import(&store, &files, || None, Clock::System.now()).await?;
+    let done = seeds::import(&store, &files, Vec::new, Clock::System.now()).await?;
     store.close().await;
     say(format_args!(
         "imported {}, updated {}, left {} as they are",

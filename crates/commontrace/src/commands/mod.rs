@@ -47,6 +47,12 @@ pub fn init_logging(config: &Config, env: &Environment) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Logs by the filter of these settings from now on.
+pub fn set_log_filter(config: &Config) -> Result<(), Failure> {
+    logging::set_filter(&config.log.log.to_filter().to_string())
+        .map_err(|err| Failure::new(chain(&err)))
+}
+
 /// Prints one line of a command's answer. A reader that has gone away is not an error.
 pub fn say(line: impl std::fmt::Display) {
     use std::io::Write as _;

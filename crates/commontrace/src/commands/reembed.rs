@@ -1,11 +1,13 @@
 //! `commontrace reembed`: makes the configured model's vectors for every trace.
 //!
 //! The vectors of other models stay, so a server that runs with one goes on searching with it; once
-//! this is done, a server started with the new settings has all its vectors at once.
+//! this is done, a server that is told to use the new model, or started with it, has all its vectors
+//! at once.
 
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use commontrace_server::search::Embedding;
 use commontrace_server::worker;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -14,15 +16,14 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::start;
 
-/// Traces looked at for a missing vector at a time.
-const PAGE: i64 = 1000;
 /// How long to wait for jobs that another worker holds or that were put off.
 const WAIT: Duration = Duration::from_secs(1);
 
 /// How to re-embed.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Remove the vectors of all other models at the end
+    /// Remove the vectors of all other models at the end. Only when no server searches with one any
+    /// more: it would have to make them again at its next start
     #[arg(long)]
     prune: bool,
 }
@@ -34,25 +35,19 @@ pub async fn run(config: Config, args: Args) -> Result<(), Failure> {
         return Err(Failure::new("there is no model to embed with")
             .hint("set EMBEDDING_PROVIDER to local or openai, and run `make model` for local"));
     };
-    let app = start::app(&config, store, Some(embedder)).await?;
-    let (Some(embedder), Some(model)) = (app.search.embedder(), app.search.model()) else {
-        unreachable!("the app was given an embedder")
-    };
-    loop {
-        let ids = || app.ids.id();
-        let page = app
-            .store
-            .enqueue_missing_embeddings(model, PAGE, ids, app.clock.now())
-            .await?;
-        if (page as i64) < PAGE {
-            break;
-        }
-    }
+    let app = start::app(&config, store, None).await?;
+    let embedding = Embedding::new(embedder);
+    let model = embedding.model();
+    // Whoever runs this has mended what made them fail.
+    app.store
+        .revive_embeddings(model.queue(), app.clock.now())
+        .await?;
+    worker::enqueue_missing(&app, &embedding).await?;
     let total = app.store.embedding_jobs(&model.queue()).await?.queued;
     let bar = bar(total);
     let mut done = 0;
     loop {
-        done += worker::embed_step(&app, embedder, model).await?;
+        done += worker::embed_step(&app, &embedding).await?.embedded.len();
         let left = app.store.embedding_jobs(&model.queue()).await?;
         bar.set_position((total - left.queued).max(0).unsigned_abs());
         if left.queued == 0 {

@@ -65,6 +65,14 @@ impl Config {
         Self::combine(file, args, env)
     }
 
+    /// Lists the settings that have another value in `other`, as section and name.
+    pub fn changed(&self, other: &Self) -> Vec<(&'static str, &'static str)> {
+        let changed = self.values.changed(&other.values);
+        changed
+            .map(|setting| (setting.section, setting.name))
+            .collect()
+    }
+
     /// Does the same with a settings file whose text and path are given.
     fn combine(
         file: Option<(String, PathBuf)>,
@@ -375,6 +383,19 @@ mod tests {
         let config = load("", &[("DEBUG", "1"), ("COMMONTRACE_LOG", "warn")], &[]).unwrap();
         assert_eq!(config.log.log.to_filter().to_string(), "warn");
         assert!(config.notices[0].starts_with("DEBUG has no effect"));
+    }
+
+    #[test]
+    fn a_setting_that_changed_is_listed_by_section_a_secret_too() {
+        let load = |file| load(file, &[], &[]).expect("acceptable");
+        let before =
+            load("[server]\nlisten = '127.0.0.1:1'\n[embedding]\nopenai_api_key = 'sk-1'\n");
+        assert_eq!(before.changed(&before.clone()), []);
+        let after = load("[embedding]\nopenai_api_key = 'sk-2'\n");
+        assert_eq!(
+            after.changed(&before),
+            [("server", "listen"), ("embedding", "openai_api_key")]
+        );
     }
 
     #[test]

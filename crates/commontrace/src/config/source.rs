@@ -132,6 +132,14 @@ impl Values {
         T::parse(text).expect("`combine` has parsed the same text as the same type")
     }
 
+    /// Lists the settings that have another value in `other`, in the order of declaration.
+    pub fn changed<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'static Setting> + 'a {
+        sections::all().filter(|setting| {
+            // What is shown of a secret does not tell.
+            self.texts.get(setting.name) != other.texts.get(setting.name)
+        })
+    }
+
     /// Returns what is known about the setting `name`.
     pub fn entry(&self, name: &str) -> &Entry {
         let found = self.entries.iter().find(|entry| entry.setting.name == name);
