@@ -27,7 +27,14 @@ const MIGRATIONS: [(i64, &str, &str); 3] = [
 /// Brings the schema up to date. On PostgreSQL under sqlx's advisory lock; on SQLite the caller
 /// holds a [`SqliteLock`], because sqlx takes none there.
 pub(crate) async fn run<C: Migrate>(connection: &mut C) -> Result<()> {
-    let migrations = MIGRATIONS
+    run_these(connection, &MIGRATIONS).await
+}
+
+async fn run_these<C: Migrate>(
+    connection: &mut C,
+    migrations: &[(i64, &'static str, &'static str)],
+) -> Result<()> {
+    let migrations = migrations
         .iter()
         .map(|&(version, name, sql)| {
             let sql = AssertSqlSafe(sql).into_sql_str();
@@ -79,5 +86,40 @@ impl SqliteLock {
                 ))
             })?;
         Ok(Self { _file: file })
+    }
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails where it stands"
+)]
+mod tests {
+    use sqlx::Connection as _;
+    use sqlx::sqlite::SqliteConnection;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn vectors_survive_the_change_of_their_key() {
+        let mut db = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        run_these(&mut db, &MIGRATIONS[..1]).await.unwrap();
+        sqlx::raw_sql(
+            "PRAGMA foreign_keys = OFF;
+             INSERT INTO embeddings VALUES (x'01', 'model', '1', 2, 7, x'0000803f00000040', 'now');
+             PRAGMA foreign_keys = ON;",
+        )
+        .execute(&mut db)
+        .await
+        .unwrap();
+        run(&mut db).await.unwrap();
+        let kept: (String, String, i64, i64, Vec<u8>) = sqlx::query_as(
+            "SELECT model_id, model_version, dimensions, revision, vector FROM embeddings",
+        )
+        .fetch_one(&mut db)
+        .await
+        .unwrap();
+        let vector = [1.0_f32, 2.0].map(f32::to_le_bytes).concat();
+        assert_eq!(kept, ("model".to_owned(), "1".to_owned(), 2, 7, vector));
     }
 }

@@ -44,7 +44,7 @@ impl Hangups {
     async fn next(&mut self) {
         if self.signals.recv().await.is_none() {
             // There will be none.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

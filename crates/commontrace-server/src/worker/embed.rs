@@ -43,7 +43,7 @@ async fn replaced(generations: &mut watch::Receiver<Generations>, current: &Arc<
     let replaced = |now: &Generations| !Arc::ptr_eq(&now.current, current);
     if generations.wait_for(replaced).await.is_err() {
         // Nobody can replace it any more.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -77,15 +77,17 @@ pub(super) async fn wait(app: &App, generation: &Generation) {
     }
 }
 
-/// Enqueues every trace that has no vector of this model and no job for one.
-pub async fn enqueue_missing(app: &App, embedding: &Embedding) -> Result<()> {
-    let model = embedding.model();
+/// Enqueues every trace that has no vector of this model and no job for one; returns how many.
+pub async fn enqueue_missing(app: &App, embedding: &Embedding) -> Result<usize> {
+    let (model, mut found) = (embedding.model(), 0);
     loop {
         let enqueued =
             app.store
                 .enqueue_missing_embeddings(model, ENQUEUE, || app.ids.id(), app.clock.now());
-        if (enqueued.await? as i64) < ENQUEUE {
-            return Ok(());
+        let enqueued = enqueued.await?;
+        found += enqueued;
+        if (enqueued as i64) < ENQUEUE {
+            return Ok(found);
         }
     }
 }

@@ -111,7 +111,7 @@ async fn prepare(app: &App, current: &Generation, coming: &Generation) -> Result
         coming.len(),
         name(coming)
     );
-    let mut second_chance = true;
+    let (mut second_chance, mut all_is_read) = (true, false);
     while !app.lifecycle.is_stopping() {
         let jobs = embed_and_index(app, embedding).await?;
         if jobs as i64 == BATCH {
@@ -119,13 +119,20 @@ async fn prepare(app: &App, current: &Generation, coming: &Generation) -> Result
         }
         // All that was due is done. What has no vector now either, because it was contributed a
         // moment ago, must not hold up the switch for ever.
-        let dead = app.store.embedding_jobs(&queue).await?.dead as usize;
-        if coming.vectorless() > current.vectorless() + dead {
+        let left = app.store.embedding_jobs(&queue).await?;
+        let lacking = coming.vectorless() > current.vectorless() + left.dead as usize;
+        if lacking && left.queued > 0 {
             wait(app, coming).await;
+        } else if lacking && !all_is_read {
+            // Somebody else made or removed the rest. When all of it is read there is no more to come.
+            if enqueue_missing(app, embedding).await? == 0 {
+                coming.load(&app.store).await?;
+                all_is_read = true;
+            }
         } else if let Err(err) = embedding.embedder().embed_query(PROBE).await {
             tracing::warn!(error = %err, "the switch waits until the model answers: {err}");
             wait(app, coming).await;
-        } else if dead > 0 && second_chance {
+        } else if left.dead > 0 && second_chance {
             // The model answers; perhaps it did not for a while.
             second_chance = false;
             revive().await?;

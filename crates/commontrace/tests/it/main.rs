@@ -17,3 +17,4 @@ mod server;
 mod starter_traces;
 mod starting;
 mod stopping;
+mod switching;

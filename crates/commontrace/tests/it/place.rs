@@ -70,6 +70,17 @@ impl Place {
         self
     }
 
+    /// Leaves a variable out again.
+    pub fn without(mut self, name: &str) -> Self {
+        self.variables.retain(|(known, _)| known != name);
+        self
+    }
+
+    /// Writes the user's settings file.
+    pub fn settings(&self, toml: &str) {
+        self.write(".config/commontrace/config.toml", toml);
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
     }
