@@ -101,9 +101,9 @@ mod tests {
         let mut db = SqliteConnection::connect("sqlite::memory:").await.unwrap();
         run_these(&mut db, &MIGRATIONS[..2]).await.unwrap();
         sqlx::raw_sql(
+            // The trace itself does not matter here.
             "PRAGMA foreign_keys = OFF;
-             INSERT INTO embeddings VALUES (x'01', 'model', '1', 2, 7, x'0000803f00000040', 'now');
-             PRAGMA foreign_keys = ON;",
+             INSERT INTO embeddings VALUES (x'01', 'model', '1', 2, 7, x'0000803f00000040', 'now')",
         )
         .execute(&mut db)
         .await
