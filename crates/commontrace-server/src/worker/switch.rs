@@ -49,13 +49,14 @@ pub async fn run(app: App) {
 async fn switch(app: &App, coming: Generation) -> Option<Arc<Generation>> {
     let current = app.search.current();
     if current.model() == coming.model() {
+        let same = Arc::new(current.with_embedding(coming));
+        let before = app.search.replace(Arc::clone(&same));
         tracing::info!(
-            model = coming.model_name(),
+            model = same.model_name(),
             "searching with {} from the new settings",
-            name(&coming)
+            name(&same)
         );
-        let same = current.with_embedding(coming);
-        return Some(app.search.replace(Arc::new(same)));
+        return Some(before);
     }
     let coming = Arc::new(coming);
     tracing::info!(
