@@ -44,6 +44,8 @@ enum Command {
     Config(commands::config::Command),
     /// Find out what is wrong and what to do about it
     Doctor,
+    /// Ask the running server whether it is well; exit code 1 if not
+    Health(commands::health::Args),
 }
 
 fn main() -> ExitCode {
@@ -70,6 +72,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::ImportSeeds(args) => commands::block_on(commands::import_seeds::run(config, args)),
         Command::Admin(command) => commands::block_on(commands::admin::run(config, command)),
         Command::Config(command) => commands::config::run(&config, &command),
+        Command::Health(args) => commands::block_on(commands::health::run(config, args)),
         Command::Doctor => unreachable!("handled above, before the settings had to be good"),
     };
     done.map(|()| ExitCode::SUCCESS)

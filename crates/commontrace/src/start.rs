@@ -197,13 +197,18 @@ fn show(bar: &ProgressBar, progress: Progress) {
 
 /// Returns the HTTP client of this program, with its time limits and TLS provider.
 pub fn http_client() -> Result<reqwest::Client, Failure> {
+    http_client_builder()
+        .build()
+        .map_err(|err| Failure::new(chain(&err)))
+}
+
+/// Returns the same, still to be built.
+pub fn http_client_builder() -> reqwest::ClientBuilder {
     // Only the first call installs it; later ones find it there.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .connect_timeout(CONNECT)
         .user_agent(concat!("commontrace/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|err| Failure::new(chain(&err)))
 }
 
 /// Returns the hasher of API keys: with the configured pepper, else with one made for this store.

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod backup;
 pub mod config;
 pub mod doctor;
+pub mod health;
 pub mod import_seeds;
 pub mod migrate;
 pub mod reembed;

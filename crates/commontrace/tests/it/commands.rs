@@ -19,7 +19,7 @@ pub async fn sqlite(file: &Path, statement: &'static str) {
 }
 
 /// Every command, as its words.
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 16] = [
     &[],
     &["serve"],
     &["migrate"],
@@ -35,6 +35,7 @@ const COMMANDS: [&[&str]; 15] = [
     &["config"],
     &["config", "show"],
     &["doctor"],
+    &["health"],
 ];
 
 #[tokio::test]

@@ -8,7 +8,9 @@
 
 mod client;
 mod commands;
+mod deployment;
 mod embedding;
+mod health;
 mod leaks;
 mod moderating;
 mod place;
