@@ -13,10 +13,10 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/commontrace
 MODEL_DIR := $(or $(COMMONTRACE_MODEL_DIR),$(CACHE)/models/all-MiniLM-L6-v2)
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run build test fmt lint deny schemathesis model postgres cargo clean
+.PHONY: help run build test fmt lint lint-deploy rehearse-deploy deny schemathesis model postgres cargo clean
 
 help: ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name does; do printf '  make %-12s %s\n' "$$name" "$$does"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name does; do printf '  make %-15s %s\n' "$$name" "$$does"; done
 
 run: build ## set everything up, then serve on 127.0.0.1:8000
 	@[[ "$${EMBEDDING_PROVIDER:-local}" != local ]] || $(MAKE) --no-print-directory model
@@ -43,6 +43,12 @@ lint: cargo ## check the format, then run clippy with warnings as errors
 	@cargo fmt --all --check
 	@echo "== running clippy" >&2
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
+
+lint-deploy: ## check Dockerfile, compose.yaml and deploy/ as far as that goes without Docker
+	@scripts/lint-deploy.sh
+
+rehearse-deploy: build ## run two nodes behind the balancer, kill one, stop one; fails if a client notices
+	@scripts/rehearse-deploy.sh --binary "$(TARGET_DIR)/release/commontrace"
 
 deny: cargo ## check licences, bans and sources of the dependencies
 	@scripts/install-tools.sh cc
