@@ -23,6 +23,8 @@ const SEARCH_DURATION: &str = "commontrace_search_duration_seconds";
 const EMBEDDINGS: &str = "commontrace_embeddings_processed_total";
 const EMBEDDING_DURATION: &str = "commontrace_embedding_duration_seconds";
 const EMBEDDING_BACKLOG: &str = "commontrace_embedding_backlog";
+const LIMITER_FALLBACK: &str = "commontrace_rate_limiter_fallback";
+const LIMITER_FALLBACKS: &str = "commontrace_rate_limiter_fallback_decisions_total";
 
 const HTTP_BUCKETS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
@@ -97,7 +99,17 @@ fn describe() {
     describe_counter!(EMBEDDINGS, "Texts embedded, by model and outcome.");
     describe_histogram!(EMBEDDING_DURATION, "Time to embed a text, by model.");
     describe_gauge!(EMBEDDING_BACKLOG, "Traces waiting for a vector.");
+    describe_gauge!(
+        LIMITER_FALLBACK,
+        "1 while Redis is away and this node limits by itself, else 0."
+    );
+    describe_counter!(
+        LIMITER_FALLBACKS,
+        "Requests limited by this node itself because Redis was away."
+    );
     embedding_backlog(0);
+    rate_limiter_fallback(false);
+    counter!(LIMITER_FALLBACKS).absolute(0);
     for has_tags in ["true", "false"] {
         counter!(SEARCHES, "has_tags" => has_tags).absolute(0);
     }
@@ -133,6 +145,16 @@ pub fn embedding(model: &str, took: Duration) {
 /// Sets how many traces wait for a vector.
 pub fn embedding_backlog(waiting: usize) {
     gauge!(EMBEDDING_BACKLOG).set(waiting as f64);
+}
+
+/// Sets whether this node limits by itself because Redis is away.
+pub fn rate_limiter_fallback(away: bool) {
+    gauge!(LIMITER_FALLBACK).set(f64::from(u8::from(away)));
+}
+
+/// Counts a request that was limited without the Redis that was to do it.
+pub fn rate_limiter_fell_back() {
+    counter!(LIMITER_FALLBACKS).increment(1);
 }
 
 /// The route of the metrics.

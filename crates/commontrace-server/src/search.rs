@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use commontrace_core::{JobId, TraceId};
 use commontrace_search::document::{Answer, Document, Query};
-use commontrace_search::embed::{Embedder, QueryCache};
+use commontrace_search::embed::{EmbedError, Embedder, QueryCache, query_hash};
 use commontrace_search::index::SearchIndex;
 use commontrace_store::{EmbeddingModel, IndexRow, Store};
 use tokio::sync::Notify;
@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use crate::error::chain;
 use crate::ids::Ids;
 use crate::metrics;
+use crate::shared::QueryVectors;
 
 /// Rows read at once while the index is built.
 const LOAD_PAGE: i64 = 1000;
@@ -38,6 +39,8 @@ pub struct Search {
     embedder: Option<Embedder>,
     model: Option<EmbeddingModel>,
     cache: QueryCache,
+    /// What other nodes have computed, if nodes share it.
+    shared: Option<QueryVectors>,
     /// What the index was told of each trace last, so that an older reading never replaces a newer.
     known: Mutex<HashMap<TraceId, Known>>,
     wake: Notify,
@@ -66,8 +69,17 @@ impl Search {
             embedder,
             model,
             cache: QueryCache::new(QUERY_CACHE_BYTES),
+            shared: None,
             known: Mutex::default(),
             wake: Notify::new(),
+        }
+    }
+
+    /// Asks other nodes for the vectors of queries before computing them, and tells them.
+    pub fn sharing(self, vectors: QueryVectors) -> Self {
+        Self {
+            shared: Some(vectors),
+            ..self
         }
     }
 
@@ -244,16 +256,10 @@ impl Search {
     /// Returns the query's vector; `None` without a model, or when it cannot be had in time.
     pub async fn query_vector(&self, text: &str) -> Option<Arc<[f32]>> {
         let embedder = self.embedder.as_ref()?;
-        let begun = Instant::now();
-        let misses = self.cache.counts().misses;
-        let embedding = self.cache.embed_query(embedder, text);
+        let compute = || self.shared_or_embedded(embedder, text);
+        let embedding = self.cache.get_or_compute(embedder.model(), text, compute);
         match tokio::time::timeout(QUERY_EMBEDDING, embedding).await {
-            Ok(Ok(vector)) => {
-                if self.cache.counts().misses > misses {
-                    metrics::embedding(&embedder.model().id, begun.elapsed());
-                }
-                Some(vector)
-            }
+            Ok(Ok(vector)) => Some(vector),
             Ok(Err(err)) => {
                 tracing::warn!(error = %err, "searching by words alone: {err}");
                 None
@@ -263,6 +269,28 @@ impl Search {
                 None
             }
         }
+    }
+
+    /// Returns a vector that another node has computed, or else computes it for all.
+    async fn shared_or_embedded(
+        &self,
+        embedder: &Embedder,
+        text: &str,
+    ) -> Result<Vec<f32>, EmbedError> {
+        let model = embedder.model();
+        let hash = query_hash(model, text);
+        if let Some(shared) = &self.shared
+            && let Some(vector) = shared.find(&hash, model.dimensions).await
+        {
+            return Ok(vector);
+        }
+        let begun = Instant::now();
+        let vector = embedder.embed_query(text).await?;
+        metrics::embedding(&model.id, begun.elapsed());
+        if let Some(shared) = &self.shared {
+            shared.put(&hash, &vector);
+        }
+        Ok(vector)
     }
 
     /// Answers a search. Writes nothing that any later search reads.

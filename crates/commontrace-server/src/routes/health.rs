@@ -20,6 +20,10 @@ pub async fn health(State(app): State<App>) -> MaybeUnavailable<Health> {
         _ => "none",
     };
     checks.insert("embedding", embedding.to_owned());
+    if let Some(redis) = app.limiter.redis() {
+        // Away or not, requests go on.
+        checks.insert("redis", word(redis.is_there()));
+    }
     checks.insert("search_index", format!("{} traces", app.search.len()));
     let healthy = database.is_ok();
     let body = Health {

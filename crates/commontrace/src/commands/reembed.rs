@@ -34,7 +34,7 @@ pub async fn run(config: Config, args: Args) -> Result<(), Failure> {
         return Err(Failure::new("there is no model to embed with")
             .hint("set EMBEDDING_PROVIDER to local or openai, and run `make model` for local"));
     };
-    let app = start::app(&config, store, Some(embedder)).await?;
+    let app = start::app(&config, store, Some(embedder), None).await?;
     let (Some(embedder), Some(model)) = (app.search.embedder(), app.search.model()) else {
         unreachable!("the app was given an embedder")
     };
