@@ -54,3 +54,6 @@ impl RedisLimiter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,9 +79,59 @@ fn decode(bytes: &[u8], dimensions: usize) -> Option<Vec<f32>> {
 
 #[cfg(test)]
 mod tests {
+    use commontrace_testkit::RedisServer;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::shared::{PATIENCE, RedisAddress};
+
+    async fn node(redis: &RedisServer) -> QueryVectors {
+        let address = RedisAddress::parse(&redis.url()).unwrap();
+        QueryVectors::new(Redis::connect(address, PATIENCE).await)
+    }
+
+    /// Looks until it finds one: putting and looking do not wait for long, and may miss each other.
+    async fn found(node: &QueryVectors, hash: &[u8; 32]) -> Vec<f32> {
+        let look = async {
+            loop {
+                if let Some(vector) = node.find(hash, 2).await {
+                    return vector;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let deadline = Duration::from_secs(60);
+        tokio::time::timeout(deadline, look).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_a_node_puts_there_another_finds_for_a_day() {
+        let redis = RedisServer::start().await;
+        let (one, two) = (node(&redis).await, node(&redis).await);
+        let hash = [0xab; 32];
+        assert_eq!(two.find(&hash, 2).await, None);
+        one.put(&hash, &[0.25, -3.0]);
+        assert_eq!(found(&two, &hash).await, [0.25, -3.0]);
+        assert_eq!(two.find(&hash, 3).await, None);
+        let key = format!("qe:{}", "ab".repeat(32));
+        let left: u64 = redis.ask(&["TTL", &key]).await;
+        assert!((80_000..=86_400).contains(&left), "{left}");
+    }
+
+    #[tokio::test]
+    async fn a_redis_that_hangs_or_is_away_has_nothing() {
+        let mut redis = RedisServer::start().await;
+        let node = node(&redis).await;
+        let hash = [1; 32];
+        node.put(&hash, &[0.25, -3.0]);
+        found(&node, &hash).await;
+        redis.pause();
+        assert_eq!(node.find(&hash, 2).await, None);
+        node.put(&hash, &[1.0, 1.0]);
+        redis.kill();
+        assert_eq!(node.find(&hash, 2).await, None);
+        node.put(&hash, &[1.0, 1.0]);
+    }
 
     proptest! {
         #[test]
