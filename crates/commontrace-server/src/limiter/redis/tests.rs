@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::limiter::{Class, Subject};
-use crate::shared::{PATIENCE, RedisAddress};
+use crate::shared::{PATIENCE, QueryVectors, RedisAddress};
 
 /// Longer than any answer takes on a busy machine.
 const ENDLESS: Duration = Duration::from_secs(60);
@@ -264,6 +264,26 @@ async fn a_refused_password_is_tried_again_until_it_is_right() {
     assert_eq!(passed(&[&node], slow(5), 20).await, 5);
     let _: String = redis.ask(&["ACL", "SETUSER", "default", ">hunter3"]).await;
     until(async || node.redis().is_there()).await;
+}
+
+#[tokio::test]
+async fn a_user_of_its_own_needs_no_more_rights_than_the_documentation_says() {
+    let redis = RedisServer::start().await;
+    let rights = "+@connection +evalsha +script|load +get +set +setex +time ~rl:* ~qe:*";
+    assert!(include_str!("../../../../../docs/operations.md").contains(rights));
+    let rule: Vec<&str> = "ACL SETUSER node on >hunter2 -@all"
+        .split(' ')
+        .chain(rights.split(' '))
+        .collect();
+    let () = redis.ask(&rule).await;
+    let url = redis.url().replace("redis://", "redis://node:hunter2@");
+    let node = node_at(&url, ENDLESS).await;
+    assert_eq!(passed(&[&node], slow(5), 20).await, 5);
+    assert!(node.redis().is_there());
+    let vectors = QueryVectors::new(node.redis().clone());
+    vectors.put(&[1; 32], &[0.5]);
+    until(async || redis.ask::<Vec<String>>(&["KEYS", "qe:*"]).await.len() == 1).await;
+    assert!(node.redis().is_there());
 }
 
 #[tokio::test]
