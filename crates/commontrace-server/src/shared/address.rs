@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use redis::Client;
+use redis::io::tcp::TcpSettings;
+use redis::{Client, IntoConnectionInfo as _};
 use url::Url;
 
 /// What stands in the place of a password.
@@ -28,10 +29,13 @@ impl RedisAddress {
             && authority.matches('@').count() == rest.matches('@').count()
             && url.query().is_none()
             && url.fragment().is_none();
-        let client = Client::open(text).ok()?;
-        if !plain || client.get_connection_info().redis_settings().db() < 0 {
+        let info = text.into_connection_info().ok()?;
+        if !plain || info.redis_settings().db() < 0 {
             return None;
         }
+        // A command is sent at once, whatever answers are still on their way.
+        let tcp = TcpSettings::default().set_nodelay(true);
+        let client = Client::open(info.set_tcp_settings(tcp)).ok()?;
         if url.password().is_some() {
             url.set_password(Some(HIDDEN)).ok()?;
         }

@@ -63,10 +63,7 @@ impl Redis {
             connection: RwLock::default(),
         }));
         match open(&redis.0.address).await {
-            Ok(line) => {
-                redis.0.connected(line);
-                info!("sharing limits and query vectors through {redis}");
-            }
+            Ok(line) => redis.0.connected(line, "there"),
             Err(err) => redis.0.report_away(&err),
         }
         tokio::spawn(look_after(Arc::downgrade(&redis.0)));
@@ -115,13 +112,12 @@ impl Link {
         }
     }
 
+    // What changes is reported before the lock is released, so that log and metric follow the order
+    // in which Redis went and came.
+
     fn lost<T>(&self, number: u64, why: &dyn fmt::Display) -> Option<T> {
         let mut connection = self.writing();
-        // Dropped after the lock is released: it ends a task.
-        let in_use = connection.number == number;
-        let line = connection.line.take_if(|_| in_use);
-        drop(connection);
-        if line.is_some() {
+        if connection.number == number && connection.line.take().is_some() {
             self.report_away(why);
         }
         None
@@ -132,12 +128,12 @@ impl Link {
         warn!("{self} is away, until it is back each node limits and caches by itself: {why}");
     }
 
-    fn connected(&self, line: MultiplexedConnection) {
+    fn connected(&self, line: MultiplexedConnection, news: &str) {
         let mut connection = self.writing();
         connection.number += 1;
         connection.line = Some(line);
-        drop(connection);
         metrics::rate_limiter_fallback(false);
+        info!("{self} is {news}, nodes share limits and query vectors through it");
     }
 
     /// Looks whether Redis is well if it was, or whether it is again.
@@ -147,10 +143,7 @@ impl Link {
             return;
         }
         match open(&self.address).await {
-            Ok(line) => {
-                self.connected(line);
-                info!("{self} is back, nodes share limits and query vectors again");
-            }
+            Ok(line) => self.connected(line, "back"),
             Err(err) => debug!("{self} is still away: {err}"),
         }
     }
