@@ -29,7 +29,7 @@ build: cargo ## build the release binary
 	@cargo build --release --locked -p commontrace
 
 test: cargo model postgres ## set everything up, then run all tests, on SQLite and on PostgreSQL
-	@scripts/install-tools.sh cc
+	@scripts/install-tools.sh cc redis
 	@echo "== running the tests" >&2
 	@COMMONTRACE_TEST_MODEL_DIR="$$(realpath -m "$(MODEL_DIR)")" scripts/with-postgres.sh cargo test --workspace --locked
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the system packages of the named tools, and only those that are missing. Safe to repeat.
 #
-#     scripts/install-tools.sh [cc] [pip]
+#     scripts/install-tools.sh [cc] [pip] [redis]
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -12,7 +12,9 @@ for tool in "$@"; do
     cc) have_c_compiler || missing+=(gcc libc6-dev) ;;
     # The embedding model and the test PostgreSQL come as Python packages. Nothing that runs later is Python.
     pip) have_pip || missing+=(python3 python3-pip) ;;
-    *) die "usage: scripts/install-tools.sh [cc] [pip]" ;;
+    # Tests start servers of their own. Debian's package also starts one on port 6379, which they leave alone.
+    redis) [[ -n ${COMMONTRACE_TEST_REDIS_SERVER-} ]] || command -v redis-server >/dev/null || missing+=(redis-server) ;;
+    *) die "usage: scripts/install-tools.sh [cc] [pip] [redis]" ;;
     esac
 done
 [[ ${#missing[@]} == 0 ]] || install_packages "${missing[@]}"

@@ -1,8 +1,9 @@
 //! `commontrace-bench`: measures the product through its HTTP API, as its users meet it.
 //!
-//! It starts the product's own binary and knows nothing of its insides. It makes no load beyond
-//! what a few closed-loop clients do, each with one account, one kept connection and one request
-//! at a time. The product never depends on this crate.
+//! It starts the product's own binary and knows nothing of its insides, but for `limiter`, which
+//! calls one part of it directly. It makes no load beyond what a few closed-loop clients do, each
+//! with one account, one kept connection and one request at a time. The product never depends on
+//! this crate.
 
 mod api;
 mod client;
@@ -19,12 +20,13 @@ mod sets;
 mod stats;
 mod texts;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
 
-use crate::commands::{contribute, crash, eval, known_item, latency};
+use crate::commands::{contribute, crash, eval, known_item, latency, limiter};
 use crate::report::{Format, Report, note};
 use crate::server::ServerArgs;
 
@@ -56,16 +58,20 @@ enum Command {
     Contribute(contribute::Args),
     /// Kill the server while it writes, and look for what it had acknowledged
     Crash(crash::Args),
+    /// Count rate-limit decisions a second through Redis
+    Limiter(limiter::Args),
 }
 
 impl Command {
-    fn server(&self) -> &ServerArgs {
+    /// Returns which server is measured, if one is.
+    fn server(&self) -> Option<&ServerArgs> {
         match self {
-            Self::Eval(args) => &args.server,
-            Self::KnownItem(args) => &args.server,
-            Self::Latency(args) => &args.server,
-            Self::Contribute(args) => &args.server,
-            Self::Crash(args) => &args.server,
+            Self::Eval(args) => Some(&args.server),
+            Self::KnownItem(args) => Some(&args.server),
+            Self::Latency(args) => Some(&args.server),
+            Self::Contribute(args) => Some(&args.server),
+            Self::Crash(args) => Some(&args.server),
+            Self::Limiter(_) => None,
         }
     }
 }
@@ -88,8 +94,13 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<Vec<String>> {
-    // One thread for all clients leaves the other cores to the server.
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let mut runtime = match cli.command {
+        // The server's own runtime, as it is the server's own code that runs in it.
+        Command::Limiter(_) => tokio::runtime::Builder::new_multi_thread(),
+        // One thread for all clients leaves the other cores to the server.
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = runtime
         .enable_all()
         .build()
         .context("cannot start the clients")?;
@@ -119,14 +130,17 @@ async fn measure(command: &Command) -> Result<Report> {
         Command::Latency(args) => Box::pin(latency::run(args)).await,
         Command::Contribute(args) => Box::pin(contribute::run(args)).await,
         Command::Crash(args) => Box::pin(crash::run(args)).await,
+        Command::Limiter(args) => Box::pin(limiter::run(args)).await,
     }
 }
 
 /// Says what was measured on what.
-fn setting(server: &ServerArgs) -> Result<String> {
+fn setting(server: Option<&ServerArgs>) -> Result<String> {
     let revision = machine::revision().map_or_else(String::new, |at| format!(" at {at}"));
-    let machine = machine::describe(&server.folder()?);
-    let engine = server.engine();
+    let (machine, engine) = match server {
+        Some(server) => (machine::describe(&server.folder()?), server.engine()),
+        None => (machine::describe(Path::new(".")), "no server"),
+    };
     let build = if cfg!(debug_assertions) {
         ", debug build"
     } else {
@@ -157,7 +171,7 @@ fn publishable(arg: &str) -> String {
         _ => (String::new(), arg),
     };
     match value {
-        url if url.starts_with("postgres") => format!("{flag}URL"),
+        url if url.starts_with("postgres") || url.starts_with("redis") => format!("{flag}URL"),
         path if path.starts_with('/') => format!("{flag}…"),
         _ => arg.to_owned(),
     }
@@ -175,6 +189,7 @@ mod tests {
                 "--database-url=postgresql://u:hunter2@h/d",
                 "--database-url=URL",
             ),
+            ("--redis-url=rediss://:hunter2@h", "--redis-url=URL"),
             ("--runs=/home/ada", "--runs=…"),
             ("/srv/sets", "…"),
             ("--passes=2", "--passes=2"),

@@ -1,4 +1,7 @@
 //! The arithmetic of a token bucket, shared by every limiter that keeps one.
+//!
+//! `commontrace-server/src/limiter/token_bucket.lua` is the twin of [`take`] that runs inside Redis.
+//! Whatever changes here changes there; a test compares them bit by bit.
 
 use std::time::Duration;
 
@@ -62,6 +65,25 @@ pub struct Decision {
     pub reset_after: Duration,
 }
 
+impl Decision {
+    /// Returns the answer when `left` tokens are left after the request was let through or refused.
+    ///
+    /// For limiters that keep and count the tokens elsewhere.
+    pub fn new(limit: Limit, allowed: bool, left: f64) -> Self {
+        Self {
+            allowed,
+            remaining: (left + 1e-6).floor() as u32,
+            retry_after: if allowed {
+                Duration::ZERO
+            } else {
+                // A refused request took nothing: these are the tokens it found.
+                limit.time_for(1.0 - left)
+            },
+            reset_after: limit.time_for(f64::from(limit.capacity) - left),
+        }
+    }
+}
+
 /// Takes one token at `now_micros` from `bucket` (a full one when there is none yet).
 ///
 /// Returns the bucket to keep and the decision. A refused request takes nothing, so hammering does
@@ -81,22 +103,12 @@ pub fn take(limit: Limit, bucket: Option<Bucket>, now_micros: i64) -> (Bucket, D
     } else {
         tokens
     };
-    let decision = Decision {
-        allowed,
-        remaining: (left + 1e-6).floor() as u32,
-        retry_after: if allowed {
-            Duration::ZERO
-        } else {
-            limit.time_for(1.0 - tokens)
-        },
-        reset_after: limit.time_for(capacity - left),
-    };
     (
         Bucket {
             tokens: left,
             at_micros: now_micros.max(before.at_micros),
         },
-        decision,
+        Decision::new(limit, allowed, left),
     )
 }
 

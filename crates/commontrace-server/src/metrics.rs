@@ -25,6 +25,8 @@ const EMBEDDING_DURATION: &str = "commontrace_embedding_duration_seconds";
 const EMBEDDING_BACKLOG: &str = "commontrace_embedding_backlog";
 const EMBEDDING_SWITCH_BACKLOG: &str = "commontrace_embedding_switch_backlog";
 const SEARCH_MODEL: &str = "commontrace_search_model";
+const LIMITER_FALLBACK: &str = "commontrace_rate_limiter_fallback";
+const LIMITER_FALLBACKS: &str = "commontrace_rate_limiter_fallback_decisions_total";
 
 const HTTP_BUCKETS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
@@ -107,8 +109,18 @@ fn describe() {
         SEARCH_MODEL,
         "1 for the model that is searched with, `none` for words alone."
     );
+    describe_gauge!(
+        LIMITER_FALLBACK,
+        "1 while Redis is away and this node limits by itself, else 0."
+    );
+    describe_counter!(
+        LIMITER_FALLBACKS,
+        "Requests limited by this node itself because Redis was away."
+    );
     embedding_backlog(0);
     embedding_switch_backlog(0);
+    rate_limiter_fallback(false);
+    counter!(LIMITER_FALLBACKS).absolute(0);
     for has_tags in ["true", "false"] {
         counter!(SEARCHES, "has_tags" => has_tags).absolute(0);
     }
@@ -154,6 +166,16 @@ pub fn embedding_switch_backlog(waiting: usize) {
 /// Notes whether searches go with `model`.
 pub fn search_model(model: &str, is_current: bool) {
     gauge!(SEARCH_MODEL, "model" => model.to_owned()).set(if is_current { 1.0 } else { 0.0 });
+}
+
+/// Sets whether this node limits by itself because Redis is away.
+pub fn rate_limiter_fallback(away: bool) {
+    gauge!(LIMITER_FALLBACK).set(f64::from(u8::from(away)));
+}
+
+/// Counts a request that was limited without the Redis that was to do it.
+pub fn rate_limiter_fell_back() {
+    counter!(LIMITER_FALLBACKS).increment(1);
 }
 
 /// The route of the metrics.

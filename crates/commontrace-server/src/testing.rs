@@ -36,7 +36,7 @@ pub async fn app(settings: ServerSettings) -> (App, TempDir) {
         limiter: Limiter::in_memory(),
         metrics: Metrics::install(),
         lifecycle: Lifecycle::default(),
-        search: Search::new(None),
+        search: Search::new(None, None),
         usage: Usage::default(),
         settings,
     });

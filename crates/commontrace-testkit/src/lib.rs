@@ -1,11 +1,14 @@
-//! What tests on both engines share: a database of its own for each test.
+//! What tests share: a database of its own for each test on either engine, and a Redis.
 //!
-//! Only ever a development dependency.
+//! Only for tests and measurements, never a dependency of the product.
+
+mod redis_server;
 
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use commontrace_store::{Engine, Location};
+pub use redis_server::RedisServer;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions};
 use tempfile::TempDir;

@@ -16,6 +16,7 @@ use commontrace_server::lifecycle::Lifecycle;
 use commontrace_server::limiter::Limiter;
 use commontrace_server::metrics::Metrics;
 use commontrace_server::search::Search;
+use commontrace_server::shared::{PATIENCE, QueryVectors, Redis};
 use commontrace_server::usage::Usage;
 use commontrace_store::{Location, Store};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -225,21 +226,39 @@ pub async fn api_keys(config: &Config, store: &Store) -> Result<ApiKeys, Failure
     Ok(ApiKeys::new(pepper.as_bytes()))
 }
 
-/// Joins the parts of the server. The index is still empty.
+/// Connects to the configured Redis, if one is. It may be away; an address that cannot be meant was
+/// refused with the settings.
+pub async fn redis(config: &Config) -> Option<Redis> {
+    let address = config.storage.redis_url.clone()?;
+    // Before the first look at Redis, whose outcome is a metric.
+    Metrics::install();
+    Some(Redis::connect(address, PATIENCE).await)
+}
+
+/// Joins the parts of the server. The index is still empty. Without a Redis, limits and query
+/// vectors are kept in this process.
 pub async fn app(
     config: &Config,
     store: Store,
     embedder: Option<Embedder>,
+    redis: Option<Redis>,
 ) -> Result<App, Failure> {
+    let (limiter, shared) = match redis {
+        Some(redis) => (
+            Limiter::shared(redis.clone()),
+            Some(QueryVectors::new(redis)),
+        ),
+        None => (Limiter::in_memory(), None),
+    };
     Ok(App::new(Parts {
         api_keys: api_keys(config, &store).await?,
         store,
         clock: Clock::System,
         ids: Ids::Random,
-        limiter: Limiter::in_memory(),
+        limiter,
         metrics: Metrics::install(),
         lifecycle: Lifecycle::default(),
-        search: Search::new(embedder),
+        search: Search::new(embedder, shared),
         usage: Usage::default(),
         settings: server_settings(config),
     }))

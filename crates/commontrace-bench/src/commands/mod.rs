@@ -5,3 +5,4 @@ pub mod crash;
 pub mod eval;
 pub mod known_item;
 pub mod latency;
+pub mod limiter;

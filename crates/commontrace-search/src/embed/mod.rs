@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub use error::EmbedError;
 pub use minilm::MiniLm;
 pub use openai::OpenAi;
-pub use query_cache::QueryCache;
+pub use query_cache::{QueryCache, query_hash};
 
 /// Says which model made a vector; vectors of different models cannot be compared.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -6,13 +6,12 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 
-use super::{EmbedError, Embedder, ModelInfo};
+use super::{EmbedError, ModelInfo};
 
 /// Model and text, hashed: keys are small, of one size, and keep no query text in memory.
 type Key = [u8; 32];
@@ -27,8 +26,6 @@ const ENTRY_OVERHEAD_BYTES: usize = 192;
 pub struct QueryCache {
     generations: Mutex<Generations>,
     max_bytes: usize,
-    hits: AtomicU64,
-    misses: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -38,15 +35,6 @@ struct Generations {
     young_bytes: usize,
 }
 
-/// Counts since the cache was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CacheCounts {
-    /// Queries answered from the cache.
-    pub hits: u64,
-    /// Queries that had to be embedded.
-    pub misses: u64,
-}
-
 impl QueryCache {
     /// Makes a cache that takes about `max_bytes` of memory at most; zero keeps nothing.
     #[must_use]
@@ -54,19 +42,7 @@ impl QueryCache {
         Self {
             generations: Mutex::default(),
             max_bytes,
-            hits: AtomicU64::new(0),
-            misses: AtomicU64::new(0),
         }
-    }
-
-    /// Returns the query's vector, from the cache or else from the embedder.
-    pub async fn embed_query(
-        &self,
-        embedder: &Embedder,
-        text: &str,
-    ) -> Result<Arc<[f32]>, EmbedError> {
-        self.get_or_compute(embedder.model(), text, || embedder.embed_query(text))
-            .await
     }
 
     /// Returns the kept vector of a model and text, or else computes and keeps it.
@@ -82,32 +58,11 @@ impl QueryCache {
     where
         F: Future<Output = Result<Vec<f32>, EmbedError>>,
     {
-        let key = key(model, text);
+        let key = query_hash(model, text);
         let slot = self.slot(key, model.dimensions);
-        if let Some(vector) = slot.get() {
-            self.hits.fetch_add(1, Ordering::Relaxed);
-            return Ok(Arc::clone(vector));
-        }
-        let mut computed = false;
-        let vector = slot
-            .get_or_try_init(|| async {
-                computed = true;
-                compute().await.map(Arc::from)
-            })
+        slot.get_or_try_init(|| async { compute().await.map(Arc::from) })
             .await
-            .cloned();
-        let counter = if computed { &self.misses } else { &self.hits };
-        counter.fetch_add(1, Ordering::Relaxed);
-        vector
-    }
-
-    /// Returns how often the cache helped.
-    #[must_use]
-    pub fn counts(&self) -> CacheCounts {
-        CacheCounts {
-            hits: self.hits.load(Ordering::Relaxed),
-            misses: self.misses.load(Ordering::Relaxed),
-        }
+            .cloned()
     }
 
     /// Finds or makes the slot of a key, and makes it young.
@@ -142,7 +97,9 @@ impl QueryCache {
     }
 }
 
-fn key(model: &ModelInfo, text: &str) -> Key {
+/// Returns the hash under which the vector of a model and text is kept, here and elsewhere.
+#[must_use]
+pub fn query_hash(model: &ModelInfo, text: &str) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in [&model.id, &model.version] {
         hash.update(part);
@@ -156,6 +113,7 @@ fn key(model: &ModelInfo, text: &str) -> Key {
 #[cfg(test)]
 mod tests {
     use std::future::{pending, ready};
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
 
@@ -182,7 +140,6 @@ mod tests {
         let cache = QueryCache::new(1 << 20);
         assert_eq!(ask(&cache, "m", "a", [1.0, 0.0]).await, [1.0, 0.0]);
         assert_eq!(ask(&cache, "m", "a", [0.0, 1.0]).await, [1.0, 0.0]);
-        assert_eq!(cache.counts(), CacheCounts { hits: 1, misses: 1 });
     }
 
     #[tokio::test]

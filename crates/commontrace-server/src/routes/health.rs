@@ -22,6 +22,10 @@ pub async fn health(State(app): State<App>) -> MaybeUnavailable<Health> {
         None => "none",
     };
     checks.insert("embedding", embedding.to_owned());
+    if let Some(redis) = app.limiter.redis() {
+        // Away or not, requests go on.
+        checks.insert("redis", word(redis.is_there()));
+    }
     checks.insert("embedding_model", current.model_name().to_owned());
     if let Some(coming) = coming {
         let made = coming.len().saturating_sub(coming.vectorless());

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use commontrace_search::embed::{Embedder, QueryCache};
+use commontrace_search::embed::{EmbedError, Embedder, QueryCache, query_hash};
 use commontrace_store::EmbeddingModel;
 
 use crate::metrics;
+use crate::shared::QueryVectors;
 
 /// How long a search waits for the query's vector before it goes by words alone. Clients give up
 /// after three seconds.
@@ -21,11 +22,14 @@ pub struct Embedding {
     embedder: Embedder,
     model: EmbeddingModel,
     cache: QueryCache,
+    /// What other nodes have computed, if nodes share it.
+    shared: Option<QueryVectors>,
 }
 
 impl Embedding {
-    /// Names the embedder's model as the store does.
-    pub fn new(embedder: Embedder) -> Self {
+    /// Names the embedder's model as the store does. Where nodes share the vectors of queries, they
+    /// are asked for them before one is computed, and told of it.
+    pub fn new(embedder: Embedder, shared: Option<QueryVectors>) -> Self {
         let model = embedder.model();
         let model = EmbeddingModel {
             id: model.id.clone(),
@@ -36,6 +40,7 @@ impl Embedding {
             embedder,
             model,
             cache: QueryCache::new(QUERY_CACHE_BYTES),
+            shared,
         }
     }
 
@@ -51,16 +56,12 @@ impl Embedding {
 
     /// Returns the query's vector; `None` when it cannot be had in time.
     pub async fn query_vector(&self, text: &str) -> Option<Arc<[f32]>> {
-        let begun = Instant::now();
-        let misses = self.cache.counts().misses;
-        let embedding = self.cache.embed_query(&self.embedder, text);
+        let compute = || self.shared_or_embedded(text);
+        let embedding = self
+            .cache
+            .get_or_compute(self.embedder.model(), text, compute);
         match tokio::time::timeout(QUERY_EMBEDDING, embedding).await {
-            Ok(Ok(vector)) => {
-                if self.cache.counts().misses > misses {
-                    metrics::embedding(&self.model.id, begun.elapsed());
-                }
-                Some(vector)
-            }
+            Ok(Ok(vector)) => Some(vector),
             Ok(Err(err)) => {
                 tracing::warn!(error = %err, "searching by words alone: {err}");
                 None
@@ -70,5 +71,23 @@ impl Embedding {
                 None
             }
         }
+    }
+
+    /// Returns a vector that another node has computed, or else computes it for all.
+    async fn shared_or_embedded(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
+        let model = self.embedder.model();
+        let hash = query_hash(model, text);
+        if let Some(shared) = &self.shared
+            && let Some(vector) = shared.find(&hash, model.dimensions).await
+        {
+            return Ok(vector);
+        }
+        let begun = Instant::now();
+        let vector = self.embedder.embed_query(text).await?;
+        metrics::embedding(&model.id, begun.elapsed());
+        if let Some(shared) = &self.shared {
+            shared.put(&hash, &vector);
+        }
+        Ok(vector)
     }
 }

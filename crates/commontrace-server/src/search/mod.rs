@@ -22,6 +22,7 @@ use self::memory::MemoryIndex;
 use crate::error::chain;
 use crate::ids::Ids;
 use crate::metrics;
+use crate::shared::QueryVectors;
 
 /// A model with the index of its vectors.
 #[derive(Debug)]
@@ -142,19 +143,29 @@ impl Generations {
 pub struct Search {
     generations: watch::Sender<Generations>,
     wanted: watch::Sender<Option<Embedder>>,
+    /// The vectors of queries that nodes share.
+    shared: Option<QueryVectors>,
 }
 
 impl Search {
-    /// Creates an empty index; without an embedder it will search by words alone.
-    pub fn new(embedder: Option<Embedder>) -> Self {
-        let current = Generation::new(embedder.clone().map(Embedding::new));
+    /// Creates an empty index; without an embedder it will search by words alone. With `shared`,
+    /// nodes share the vectors of queries.
+    pub fn new(embedder: Option<Embedder>, shared: Option<QueryVectors>) -> Self {
+        let embedding = |embedder| Embedding::new(embedder, shared.clone());
+        let current = Generation::new(embedder.clone().map(embedding));
         Self {
             generations: watch::Sender::new(Generations {
                 current: Arc::new(current),
                 coming: None,
             }),
             wanted: watch::Sender::new(embedder),
+            shared,
         }
+    }
+
+    /// Creates a generation of this embedder's model, or one that searches by words alone.
+    pub fn generation(&self, embedder: Option<Embedder>) -> Generation {
+        Generation::new(embedder.map(|embedder| Embedding::new(embedder, self.shared.clone())))
     }
 
     /// Returns what a request searches with. It takes this once, so that the query's vector and the

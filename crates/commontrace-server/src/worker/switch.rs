@@ -13,7 +13,7 @@ use commontrace_store::{EmbeddingModel, Result};
 use super::embed::{BATCH, embed_and_index, enqueue_missing, wait};
 use crate::app::App;
 use crate::error::chain;
-use crate::search::{Embedding, Generation};
+use crate::search::Generation;
 
 /// What the coming model is asked for before anybody depends on it.
 const PROBE: &str = "error: linker `cc` not found";
@@ -30,7 +30,7 @@ pub async fn run(app: App) {
         }
         let done = loop {
             let embedder = wanted.borrow_and_update().clone();
-            let coming = Generation::new(embedder.map(Embedding::new));
+            let coming = app.search.generation(embedder);
             tokio::select! {
                 done = switch(&app, coming) => break done,
                 _ = wanted.changed() => {

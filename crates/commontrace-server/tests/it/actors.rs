@@ -49,7 +49,7 @@ impl TestApp {
             limiter: Limiter::in_memory(),
             metrics: Metrics::install(),
             lifecycle: Lifecycle::default(),
-            search: Search::new(None),
+            search: Search::new(None, None),
             usage: Usage::default(),
             settings,
         });

@@ -1,17 +1,22 @@
 //! `commontrace doctor`: looks at everything the server needs and says what to do about it.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use commontrace_search::embed::model_files;
 use commontrace_server::clock::Clock;
 use commontrace_server::error::chain;
 use commontrace_server::serve;
+use commontrace_server::shared::{Condition, Eviction, RedisAddress};
 use commontrace_store::{Location, Store};
 
 use super::say;
 use crate::config::{Config, ConfigError, Embedder};
 use crate::failure::Failure;
 use crate::start;
+
+/// What Redis may take to answer: every limited request waits for it once.
+const SLOW: Duration = Duration::from_millis(10);
 
 /// What one look found.
 enum Finding {
@@ -37,6 +42,9 @@ pub async fn run(config: Result<Config, ConfigError>) -> Result<ExitCode, Failur
     findings.push(("database", store.0));
     if let Some(store) = &store.1 {
         findings.push(("embedding jobs", jobs(store).await));
+    }
+    if let Some(address) = &config.storage.redis_url {
+        findings.push(("redis", redis(address).await));
     }
     findings.push(("embedding", embedding(&config).await));
     findings.push(("address", address(&config).await));
@@ -116,6 +124,45 @@ async fn jobs(store: &Store) -> Finding {
         )),
         Ok(stats) => Fine(format!("{} waiting, none given up", stats.queued_jobs)),
         Err(err) => Wrong(chain(&err)),
+    }
+}
+
+/// Without Redis the server goes on, so nothing here is worse than weak.
+async fn redis(address: &RedisAddress) -> Finding {
+    let found = match Condition::of(address).await {
+        Ok(found) => found,
+        Err(why) => {
+            return Weak(format!(
+                "{address}: {why}; until it can be used, each node limits by itself: check that it \
+                 runs, the address and password in REDIS_URL, and that this user may use SET, GET, \
+                 EVALSHA and SCRIPT LOAD on rl:* and qe:*"
+            ));
+        }
+    };
+    let Condition {
+        version, latency, ..
+    } = &found;
+    let milliseconds = latency.as_secs_f64() * 1000.0;
+    let is = format!("{version} at {address} answers in {milliseconds:.2} ms");
+    if !found.is_recent() {
+        return Weak(format!("{is}; use version 6 or later"));
+    }
+    if *latency > SLOW {
+        return Weak(format!(
+            "{is}, and every limited request waits for that: move it nearer to the nodes"
+        ));
+    }
+    match (found.max_memory, found.eviction) {
+        (0, _) => Fine(format!("{is}, no limit on its memory")),
+        (_, Eviction::Oldest) => Fine(is),
+        (_, Eviction::Refuses) => Weak(format!(
+            "{is}, and refuses writes when its memory is full, each node then limits by itself: set \
+             maxmemory-policy allkeys-lru"
+        )),
+        (_, Eviction::Buckets) => Weak(format!(
+            "{is}, and when its memory is full forgets who used up a limit: set maxmemory-policy \
+             allkeys-lru"
+        )),
     }
 }
 

@@ -35,8 +35,8 @@ pub async fn run(config: Config, args: Args) -> Result<(), Failure> {
         return Err(Failure::new("there is no model to embed with")
             .hint("set EMBEDDING_PROVIDER to local or openai, and run `make model` for local"));
     };
-    let app = start::app(&config, store, None).await?;
-    let embedding = Embedding::new(embedder);
+    let app = start::app(&config, store, None, None).await?;
+    let embedding = Embedding::new(embedder, None);
     let model = embedding.model();
     // Whoever runs this has mended what made them fail.
     app.store

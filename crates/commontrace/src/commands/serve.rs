@@ -24,7 +24,8 @@ pub async fn run(config: Config, flags: ConfigArgs, env: Environment) -> Result<
     let address = listener.local_addr().unwrap_or(config.server.listen);
     let store = start::store(&config).await?;
     let embedder = start::embedder(&config).await?;
-    let app = start::app(&config, store, embedder).await?;
+    let redis = start::redis(&config).await;
+    let app = start::app(&config, store, embedder, redis).await?;
     serve::stop_on_signals(app.lifecycle.clone())
         .map_err(|err| Failure::new(format!("cannot listen for signals: {err}")))?;
     if config.commons.import_seeds {

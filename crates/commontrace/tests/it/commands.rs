@@ -75,6 +75,7 @@ async fn config_show_never_prints_secrets() {
     let place = Place::new()
         .with("API_KEY_PEPPER", secrets[0])
         .with("DATABASE_URL", "postgres://ada:hunter2@db/commons")
+        .with("REDIS_URL", "redis://:hunter2@cache/1")
         .with("OPENAI_API_KEY", KEY);
     for words in [&["config", "show"][..], &["config", "show", "--json"]] {
         let ran = place.run(words).await;
@@ -83,6 +84,7 @@ async fn config_show_never_prints_secrets() {
             ran.stdout.contains("postgres://ada:***@db/commons"),
             "{ran:?}"
         );
+        assert!(ran.stdout.contains("redis://:***@cache/1"), "{ran:?}");
         for secret in secrets {
             assert!(
                 !ran.stdout.contains(secret) && !ran.stderr.contains(secret),

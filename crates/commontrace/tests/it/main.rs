@@ -16,6 +16,7 @@ mod moderating;
 mod place;
 mod provider;
 mod server;
+mod sharing;
 mod starter_traces;
 mod starting;
 mod stopping;

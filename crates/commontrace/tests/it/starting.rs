@@ -16,6 +16,7 @@ async fn a_setting_that_cannot_be_used_is_named_with_its_source_and_what_is_expe
         ("COMMONTRACE_IMPORT_SEEDS", "perhaps", "import_seeds"),
         ("EMBEDDING_PROVIDER", "ollama", "embedding_provider"),
         ("DATABASE_URL", "mysql://h/db", "database_url"),
+        ("REDIS_URL", "cache:6379", "redis_url"),
         ("COMMONTRACE_LOG", "loud", "log"),
     ];
     for (variable, value, setting) in wrong {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use commontrace_server::shared::RedisAddress;
 use url::Url;
 
 use super::user_path;
@@ -25,6 +26,28 @@ settings! {
             default: Unset,
             common: true,
         }
+        /// Redis that nodes share limits and query vectors through: redis://USER:PASSWORD@HOST/0;
+        /// else each keeps its own
+        pub redis_url: Option<RedisAddress> {
+            env: "REDIS_URL",
+            default: Unset,
+            common: false,
+        }
+    }
+}
+
+impl Value for RedisAddress {
+    const KIND: &'static str = "URL";
+    const ACCEPTS: &'static str = "redis://USER:PASSWORD@HOST:PORT/NUMBER, or rediss:// for TLS \
+        (special characters in the password as %XX)";
+    const MAY_SHOW: bool = false;
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::parse(text)
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
     }
 }
 

@@ -1,0 +1,88 @@
+//! A look at a Redis for an operator: its version, how fast it answers, and what it does when full.
+
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use redis::{InfoDict, RedisResult};
+use tokio::time::timeout;
+
+use super::address::RedisAddress;
+use super::link::open;
+
+/// Longest wait for the whole look.
+const LOOK: Duration = Duration::from_secs(5);
+/// Answers that are timed.
+const PINGS: usize = 20;
+
+/// What a look at a Redis found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// The version it says it has, such as `7.0.15`.
+    pub version: String,
+    /// Median time until an answer came.
+    pub latency: Duration,
+    /// Bytes it may use; zero without a limit of its own.
+    pub max_memory: u64,
+    /// What it does when they are used up.
+    pub eviction: Eviction,
+}
+
+/// What a Redis that is full does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Eviction {
+    /// Refuses to write: limits are then kept by each node.
+    Refuses,
+    /// Drops what was not used for long, which is query vectors.
+    Oldest,
+    /// Drops anything, or first what expires soonest, which is buckets: their owners get full ones.
+    Buckets,
+}
+
+impl Eviction {
+    fn of(policy: &str) -> Self {
+        match policy {
+            "noeviction" => Self::Refuses,
+            "allkeys-lru" | "volatile-lru" | "allkeys-lfu" | "volatile-lfu" => Self::Oldest,
+            _ => Self::Buckets,
+        }
+    }
+}
+
+impl Condition {
+    /// Connects and looks; an error says why Redis could not be used.
+    pub async fn of(address: &RedisAddress) -> Result<Self, String> {
+        let look = async {
+            let mut line = open(address).await?;
+            look(&mut line).await
+        };
+        match timeout(LOOK, look).await {
+            Ok(Ok(condition)) => Ok(condition),
+            Ok(Err(err)) => Err(err.to_string()),
+            Err(_) => Err(format!("it did not answer within {LOOK:?}")),
+        }
+    }
+
+    /// Returns whether the version is one that can do what is needed of it: 6 or later.
+    pub fn is_recent(&self) -> bool {
+        let major = self.version.split('.').next().map(str::parse::<u32>);
+        matches!(major, Some(Ok(6..)))
+    }
+}
+
+async fn look(line: &mut MultiplexedConnection) -> RedisResult<Condition> {
+    let info: InfoDict = redis::cmd("INFO").query_async(line).await?;
+    let mut times = Vec::with_capacity(PINGS);
+    for _ in 0..PINGS {
+        let begun = Instant::now();
+        let () = redis::cmd("PING").query_async(line).await?;
+        times.push(begun.elapsed());
+    }
+    times.sort_unstable();
+    let policy: Option<String> = info.get("maxmemory_policy");
+    Ok(Condition {
+        version: info.get("redis_version").unwrap_or_default(),
+        latency: times[PINGS / 2],
+        max_memory: info.get("maxmemory").unwrap_or_default(),
+        eviction: Eviction::of(policy.as_deref().unwrap_or("noeviction")),
+    })
+}
