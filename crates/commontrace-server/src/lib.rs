@@ -22,6 +22,7 @@ pub mod routes;
 pub mod search;
 pub mod seeds;
 pub mod serve;
+pub mod startup;
 #[cfg(test)]
 mod testing;
 pub mod usage;

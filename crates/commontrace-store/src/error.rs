@@ -16,7 +16,9 @@ pub enum Error {
     #[error("the database is not available: {0}")]
     Undone(String),
     /// The database was lost while a transaction was committed.
-    #[error("the database was lost in the middle of a commit, which may or may not have been done: {0}")]
+    #[error(
+        "the database was lost in the middle of a commit, which may or may not have been done: {0}"
+    )]
     Unsettled(String),
     /// The schema was migrated by a newer version of this program.
     #[error(

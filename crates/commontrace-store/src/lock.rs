@@ -24,11 +24,10 @@ impl Store {
     pub async fn lock(&self) -> Result<StoreLock> {
         match &self.pool {
             Pool::Sqlite(pool) => {
-                let file: String = sqlx::query_scalar(
-                    "SELECT file FROM pragma_database_list WHERE name = 'main'",
-                )
-                .fetch_one(pool)
-                .await?;
+                let file: String =
+                    sqlx::query_scalar("SELECT file FROM pragma_database_list WHERE name = 'main'")
+                        .fetch_one(pool)
+                        .await?;
                 let _lock = SqliteLock::acquire(file.into()).await?;
                 Ok(StoreLock(Held::Sqlite { _lock }))
             }

@@ -119,9 +119,7 @@ pub(crate) async fn unhurried(options: &PgConnectOptions) -> Result<PgConnection
 fn is_starting(err: &sqlx::Error) -> bool {
     match err {
         sqlx::Error::Io(err) => err.kind() == ErrorKind::ConnectionRefused,
-        err => {
-            result_code(err).is_some_and(|code| matches!(code.as_ref(), "57P03" | "53300"))
-        }
+        err => result_code(err).is_some_and(|code| matches!(code.as_ref(), "57P03" | "53300")),
     }
 }
 

@@ -31,8 +31,8 @@ impl FromStr for WalPosition {
 
     fn from_str(text: &str) -> Result<Self, NotAPosition> {
         let half = |text: &str| {
-            let digits = (1..=8).contains(&text.len())
-                && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let digits =
+                (1..=8).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
             digits
                 .then(|| u64::from_str_radix(text, 16).ok())
                 .flatten()
@@ -56,7 +56,19 @@ mod tests {
         let (low, high): (WalPosition, WalPosition) =
             ("0/FFFFFFFF".parse().unwrap(), "1/0".parse().unwrap());
         assert!(low < high);
-        for text in ["", "/", "0", "0/", "/0", "0/G", "-1/0", "+1/0", "1/2/3", "123456789/0", "0/ 1"] {
+        for text in [
+            "",
+            "/",
+            "0",
+            "0/",
+            "/0",
+            "0/G",
+            "-1/0",
+            "+1/0",
+            "1/2/3",
+            "123456789/0",
+            "0/ 1",
+        ] {
             assert!(text.parse::<WalPosition>().is_err(), "{text}");
         }
     }

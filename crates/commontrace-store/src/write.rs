@@ -120,11 +120,10 @@ where
     tx.commit().await.map_err(commit_failure)?;
     if let Some(notes) = notes {
         // After the commit: what is behind this position includes it.
-        let position = sqlx::query_scalar(
-            "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint",
-        )
-        .fetch_one(&mut *connection)
-        .await;
+        let position =
+            sqlx::query_scalar("SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint")
+                .fetch_one(&mut *connection)
+                .await;
         notes.note(position.ok().map(WalPosition::from_bigint));
     }
     Ok(result)

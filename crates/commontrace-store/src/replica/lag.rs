@@ -27,16 +27,20 @@ impl Unreached {
 
     /// Notes how far the replica has come.
     pub fn reached(&mut self, replayed: WalPosition) {
-        while self.0.front().is_some_and(|(_, position)| *position <= replayed) {
+        while self
+            .0
+            .front()
+            .is_some_and(|(_, position)| *position <= replayed)
+        {
             self.0.pop_front();
         }
     }
 
     /// Returns how far the replica is behind.
     pub fn lag(&self, now: Instant) -> Duration {
-        self.0
-            .front()
-            .map_or(Duration::ZERO, |(seen, _)| now.saturating_duration_since(*seen))
+        self.0.front().map_or(Duration::ZERO, |(seen, _)| {
+            now.saturating_duration_since(*seen)
+        })
     }
 }
 
@@ -71,6 +75,9 @@ mod tests {
         unreached.reached(WalPosition(last));
         assert!(unreached.lag(begin + Duration::from_secs(last)) > Duration::ZERO);
         unreached.reached(WalPosition(last + 1));
-        assert_eq!(unreached.lag(begin + Duration::from_secs(last)), Duration::ZERO);
+        assert_eq!(
+            unreached.lag(begin + Duration::from_secs(last)),
+            Duration::ZERO
+        );
     }
 }

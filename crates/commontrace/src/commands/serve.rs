@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use commontrace_server::ids::Ids;
+use commontrace_server::lifecycle::Lifecycle;
 use commontrace_server::serve::{self, Ended, Patience};
-use commontrace_server::{error::chain, router, seeds, worker};
+use commontrace_server::{error::chain, router, seeds, startup, worker};
 
 use crate::config::{Config, ConfigArgs, Environment};
 use crate::failure::Failure;
@@ -22,10 +24,21 @@ pub async fn run(config: Config, flags: ConfigArgs, env: Environment) -> Result<
     let listener = serve::bind(config.server.listen).await?;
     // The port is the system's choice if the settings say 0.
     let address = listener.local_addr().unwrap_or(config.server.listen);
-    let store = start::store(&config).await?;
+    let lifecycle = Lifecycle::default();
+    let patience = Patience {
+        grace: Duration::from_secs(config.server.shutdown_grace_seconds.into()),
+        ..Patience::default()
+    };
+    let (service, door) = startup::door(&start::server_settings(&config), &Ids::Random);
+    let server = tokio::spawn({
+        let lifecycle = lifecycle.clone();
+        async move { serve::serve(listener, service, &lifecycle, patience).await }
+    });
+    let store = start::serving_store(&config).await?;
     let embedder = start::embedder(&config).await?;
-    let app = start::app(&config, store, embedder).await?;
-    serve::stop_on_signals(app.lifecycle.clone())
+    let app = start::app(&config, store, embedder, lifecycle).await?;
+    let drain = Duration::from_secs(config.server.shutdown_drain_seconds.into());
+    serve::stop_on_signals(app.lifecycle.clone(), drain)
         .map_err(|err| Failure::new(format!("cannot listen for signals: {err}")))?;
     if config.commons.import_seeds {
         let embed = || app.search.embedding_jobs(&app.ids);
@@ -42,6 +55,7 @@ pub async fn run(config: Config, flags: ConfigArgs, env: Environment) -> Result<
     let since = search.load(&app.store).await?;
     app.search.report();
     let mut tasks = worker::start(&app, since);
+    door.open(router(&app));
     app.lifecycle.mark_ready();
     tracing::info!(
         %address,
@@ -50,16 +64,14 @@ pub async fn run(config: Config, flags: ConfigArgs, env: Environment) -> Result<
         "serving on http://{address} after {} ms", begun.elapsed().as_millis()
     );
     drop(search);
-    let patience = Patience {
-        grace: Duration::from_secs(config.server.shutdown_grace_seconds.into()),
-        ..Patience::default()
-    };
     tasks.spawn(reload::run(
         app.clone(),
         hangups,
         Reload::new(config, flags, env),
     ));
-    let ended = serve::serve(listener, router(&app), &app.lifecycle, patience).await;
+    let ended = server
+        .await
+        .map_err(|err| Failure::new(format!("serving was aborted: {err}")))?;
     stop(app, tasks).await;
     if let Ended::CutOff(connections) = ended {
         tracing::warn!("{connections} connections did not finish in time and were cut off");
