@@ -2,6 +2,10 @@
 //!
 //! Only ever a development dependency.
 
+mod cluster;
+
+pub use cluster::{Cluster, PASSWORD, Server};
+
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -17,6 +17,7 @@ mod jobs;
 mod listing;
 mod moderation;
 mod opening;
+mod replica;
 mod support;
 mod traces;
 mod vectors;
