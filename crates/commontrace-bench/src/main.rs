@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
 
-use crate::commands::{contribute, crash, eval, known_item, latency};
+use crate::commands::{cold_start, contribute, crash, eval, known_item, latency};
 use crate::report::{Format, Report, note};
 use crate::server::ServerArgs;
 
@@ -56,6 +56,8 @@ enum Command {
     Contribute(contribute::Args),
     /// Kill the server while it writes, and look for what it had acknowledged
     Crash(crash::Args),
+    /// Start many nodes at once on an empty PostgreSQL database
+    ColdStart(cold_start::Args),
 }
 
 impl Command {
@@ -66,6 +68,7 @@ impl Command {
             Self::Latency(args) => &args.server,
             Self::Contribute(args) => &args.server,
             Self::Crash(args) => &args.server,
+            Self::ColdStart(args) => &args.server,
         }
     }
 }
@@ -119,6 +122,7 @@ async fn measure(command: &Command) -> Result<Report> {
         Command::Latency(args) => Box::pin(latency::run(args)).await,
         Command::Contribute(args) => Box::pin(contribute::run(args)).await,
         Command::Crash(args) => Box::pin(crash::run(args)).await,
+        Command::ColdStart(args) => Box::pin(cold_start::run(args)).await,
     }
 }
 

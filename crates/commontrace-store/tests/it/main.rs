@@ -10,6 +10,7 @@ mod accounts;
 mod amendments;
 mod backup;
 mod changing;
+mod deadlock;
 mod deleting;
 mod durability;
 mod feed;
