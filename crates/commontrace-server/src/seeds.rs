@@ -72,7 +72,7 @@ async fn import_checked(
     store: &Store,
     files: &[SeedFile<'_>],
     seeds: Vec<Seed>,
-    embed: impl Fn() -> Option<(JobId, String)>,
+    embed: impl Fn() -> Vec<(JobId, String)>,
     now: DateTime<Utc>,
 ) -> Result<Imported, ImportError> {
     store.create_account(account(), now).await?;
