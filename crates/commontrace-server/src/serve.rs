@@ -107,7 +107,7 @@ pub fn stop_on_signals(lifecycle: Lifecycle, drain: Duration) -> io::Result<()> 
     };
     tokio::spawn(async move {
         let mut name = next().await;
-        if name == "SIGTERM" && !drain.is_zero() {
+        if name == "SIGTERM" && !drain.is_zero() && lifecycle.is_ready() {
             let seconds = drain.as_secs();
             info!(
                 signal = name,

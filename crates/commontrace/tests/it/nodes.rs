@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use commontrace_store::Engine;
 use futures_util::future::join_all;
 use rstest::rstest;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 use crate::client::{Client, until};
-use crate::place::Place;
+use crate::place::{DEADLINE, Place};
+use crate::server::Server;
 
 const NODES: usize = 10;
 
@@ -18,7 +20,7 @@ const NODES: usize = 10;
 async fn ten_nodes_that_start_at_once_on_an_empty_database_all_come_up_and_one_migrates() {
     let place = Place::on(Engine::Postgres).await;
     let nodes = join_all((0..NODES).map(|_| place.serve())).await;
-    let logs: String = nodes.iter().map(|node| node.log()).collect();
+    let logs: String = nodes.iter().map(Server::log).collect();
     let times = |text: &str| logs.matches(text).count();
     assert_eq!(times("migrated the database schema"), 1, "{logs}");
     assert_eq!(times("starter traces, updated 0"), 1, "{logs}");
@@ -31,7 +33,7 @@ async fn ten_nodes_that_start_at_once_on_an_empty_database_all_come_up_and_one_m
     let stats = place.run(&["admin", "stats", "--json"]).await.ok();
     let stats: Value = serde_json::from_str(&stats).unwrap();
     assert!(stats["seed_traces"].as_u64() > Some(50), "{stats}");
-    join_all(nodes.into_iter().map(crate::server::Server::stop)).await;
+    join_all(nodes.into_iter().map(Server::stop)).await;
 }
 
 #[rstest]
@@ -116,6 +118,29 @@ async fn a_server_that_is_starting_lives_and_asks_for_patience() {
     assert_eq!(anyone.get("/health/ready").await.status, 200);
     anyone.register().await;
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_starting_can_be_stopped() {
+    let address = free_address().await;
+    let place = Place::on(Engine::Postgres)
+        .await
+        .with("COMMONTRACE_LISTEN", &address.to_string())
+        .with("COMMONTRACE_SHUTDOWN_DRAIN_SECONDS", "3600");
+    place.run(&["migrate"]).await.ok();
+    let held = place.holding("LOCK TABLE _sqlx_migrations").await;
+    let mut server = place.command(&["serve"]).spawn().unwrap();
+    let anyone = Client::new(address);
+    until("it listens", async || {
+        let sent = anyone.request(reqwest::Method::GET, "/health/live").send();
+        sent.await.is_ok_and(|answer| answer.status() == 200)
+    })
+    .await;
+    let id = Pid::from_raw(server.id().unwrap() as i32).unwrap();
+    kill_process(id, Signal::TERM).unwrap();
+    let ended = timeout(DEADLINE, server.wait()).await;
+    assert_eq!(ended.expect("it ends").unwrap().code(), Some(0));
+    held.release().await;
 }
 
 #[tokio::test]
