@@ -68,8 +68,12 @@ async fn run_these<C: Migrate>(
     }
     migrator.run_direct(None, connection, false).await?;
     connection.unlock().await?;
-    if before < known {
-        tracing::info!("migrated the database schema from version {before} to version {known}");
+    match before {
+        0 => tracing::debug!("created the database schema in version {known}"),
+        _ if before < known => {
+            tracing::info!("migrated the database schema from version {before} to version {known}");
+        }
+        _ => {}
     }
     Ok(())
 }
