@@ -70,7 +70,7 @@ pub async fn run(args: &Args) -> Result<Report> {
     Ok(report(
         args,
         failed,
-        Latencies::new(ready),
+        &Latencies::new(ready),
         &memory,
         failures,
     ))
@@ -142,7 +142,7 @@ async fn agree(nodes: &[Server]) -> Result<()> {
 fn report(
     args: &Args,
     failed: usize,
-    ready: Latencies,
+    ready: &Latencies,
     memory: &[u64],
     failures: Vec<String>,
 ) -> Report {

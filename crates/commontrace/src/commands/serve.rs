@@ -71,10 +71,7 @@ pub async fn run(config: Config, flags: ConfigArgs, env: Environment) -> Result<
 
 /// Opens the store, imports the starter traces and builds the index. Returns the moment up to which
 /// the index knows the store, too.
-async fn prepare(
-    config: &Config,
-    lifecycle: Lifecycle,
-) -> Result<(App, DateTime<Utc>), Failure> {
+async fn prepare(config: &Config, lifecycle: Lifecycle) -> Result<(App, DateTime<Utc>), Failure> {
     let store = start::serving_store(config).await?;
     let embedder = start::embedder(config).await?;
     let app = start::app(config, store, embedder, lifecycle).await?;
