@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
 
-use crate::commands::{contribute, crash, eval, known_item, latency, limiter};
+use crate::commands::{cold_start, contribute, crash, eval, known_item, latency, limiter};
 use crate::report::{Format, Report, note};
 use crate::server::ServerArgs;
 
@@ -60,6 +60,8 @@ enum Command {
     Crash(crash::Args),
     /// Count rate-limit decisions a second through Redis
     Limiter(limiter::Args),
+    /// Start many nodes at once on an empty PostgreSQL database
+    ColdStart(cold_start::Args),
 }
 
 impl Command {
@@ -72,6 +74,7 @@ impl Command {
             Self::Contribute(args) => Some(&args.server),
             Self::Crash(args) => Some(&args.server),
             Self::Limiter(_) => None,
+            Self::ColdStart(args) => Some(&args.server),
         }
     }
 }
@@ -131,6 +134,7 @@ async fn measure(command: &Command) -> Result<Report> {
         Command::Contribute(args) => Box::pin(contribute::run(args)).await,
         Command::Crash(args) => Box::pin(crash::run(args)).await,
         Command::Limiter(args) => Box::pin(limiter::run(args)).await,
+        Command::ColdStart(args) => Box::pin(cold_start::run(args)).await,
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use commontrace_core::token_bucket::Limit;
 use commontrace_store::Store;
+use ipnet::IpNet;
 
 use crate::api_key::ApiKeys;
 use crate::clock::Clock;
@@ -76,6 +77,8 @@ pub struct ServerSettings {
     pub body_limit_bytes: usize,
     /// Longest time a handler may take.
     pub request_timeout: Duration,
+    /// Networks of the proxies that are believed when they say whom they forward for.
+    pub trusted_proxies: Arc<[IpNet]>,
     /// Origins whose pages may call the API; `*` for all, none to send no CORS headers.
     pub cors_origins: Vec<String>,
     /// Reads an account may make in a minute.
@@ -100,6 +103,7 @@ impl Default for ServerSettings {
             open_publishing: true,
             body_limit_bytes: 1024 * 1024,
             request_timeout: Duration::from_secs(30),
+            trusted_proxies: Arc::default(),
             cors_origins: Vec::new(),
             read_per_minute: 60,
             write_per_minute: 20,

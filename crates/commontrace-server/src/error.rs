@@ -71,6 +71,8 @@ pub struct ApiError {
 #[derive(Debug, Clone)]
 pub struct FailureCause(pub String);
 
+/// How long a client should wait for a server that is starting.
+const STARTING: Duration = Duration::from_secs(1);
 /// How long a client should wait when nobody knows how long it will take.
 const RETRY_LATER: Duration = Duration::from_secs(5);
 /// Details quote what a client sent; answers and logs must not grow with it.
@@ -201,6 +203,29 @@ impl ApiError {
         }
     }
 
+    /// 503: the server is not ready yet.
+    pub fn starting() -> Self {
+        Self {
+            retry_after: Some(STARTING),
+            ..Self::new(
+                Problem::Unavailable,
+                "the server is starting; nothing was written, try again shortly",
+            )
+        }
+    }
+
+    /// 503: the store was lost while it committed; the cause goes to the log.
+    pub fn unsettled(cause: impl Into<String>) -> Self {
+        Self {
+            retry_after: Some(RETRY_LATER),
+            cause: Some(cause.into()),
+            ..Self::new(
+                Problem::Unsettled,
+                "the server lost its storage while writing; the write may or may not have been done",
+            )
+        }
+    }
+
     /// 503: the handler took longer than `limit`.
     pub fn timeout(limit: Duration) -> Self {
         Self {
@@ -238,7 +263,9 @@ impl ApiError {
 
 impl From<commontrace_store::Error> for ApiError {
     fn from(err: commontrace_store::Error) -> Self {
-        if err.is_unavailable() {
+        if let commontrace_store::Error::Unsettled(_) = err {
+            Self::unsettled(chain(&err))
+        } else if err.is_unavailable() {
             Self::unavailable(chain(&err))
         } else {
             Self::internal(chain(&err))

@@ -23,6 +23,7 @@ pub mod search;
 pub mod seeds;
 pub mod serve;
 pub mod shared;
+pub mod startup;
 #[cfg(test)]
 mod testing;
 pub mod usage;

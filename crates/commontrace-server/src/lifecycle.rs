@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Clone, Default)]
 pub struct Lifecycle {
     ready: Arc<AtomicBool>,
+    draining: Arc<AtomicBool>,
     stop: CancellationToken,
     hurry: CancellationToken,
 }
@@ -21,7 +22,18 @@ impl Lifecycle {
 
     /// Returns whether the server is ready: started, and not yet told to stop.
     pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire) && !self.is_stopping()
+        self.ready.load(Ordering::Acquire) && !self.is_leaving()
+    }
+
+    /// Returns whether the server will stop soon or was told to stop.
+    pub fn is_leaving(&self) -> bool {
+        self.draining.load(Ordering::Acquire) || self.is_stopping()
+    }
+
+    /// Declares that the server will stop soon: it is not ready any more and works on, so that
+    /// whoever distributes requests goes elsewhere in time.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
     }
 
     /// Tells all parts of the server to finish what they began and stop.
@@ -63,5 +75,13 @@ mod tests {
         assert!(lifecycle.is_ready());
         lifecycle.clone().stop();
         assert!(!lifecycle.is_ready());
+    }
+
+    #[test]
+    fn a_draining_server_is_not_ready_and_not_told_to_stop() {
+        let lifecycle = Lifecycle::default();
+        lifecycle.mark_ready();
+        lifecycle.drain();
+        assert!(!lifecycle.is_ready() && !lifecycle.is_stopping());
     }
 }

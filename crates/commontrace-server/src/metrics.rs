@@ -11,6 +11,7 @@ use aide::axum::routing::get_with;
 use aide::axum::{ApiRouter, IntoApiResponse};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
+use commontrace_store::Store;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -27,6 +28,10 @@ const EMBEDDING_SWITCH_BACKLOG: &str = "commontrace_embedding_switch_backlog";
 const SEARCH_MODEL: &str = "commontrace_search_model";
 const LIMITER_FALLBACK: &str = "commontrace_rate_limiter_fallback";
 const LIMITER_FALLBACKS: &str = "commontrace_rate_limiter_fallback_decisions_total";
+const CONNECTIONS: &str = "commontrace_database_connections";
+const REPLICA_USABLE: &str = "commontrace_replica_usable";
+const REPLICA_LAG: &str = "commontrace_replica_lag_seconds";
+const READS: &str = "commontrace_database_reads_total";
 
 const HTTP_BUCKETS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
@@ -117,6 +122,13 @@ fn describe() {
         LIMITER_FALLBACKS,
         "Requests limited by this node itself because Redis was away."
     );
+    describe_gauge!(CONNECTIONS, "Connections to the primary, by state.");
+    describe_gauge!(REPLICA_USABLE, "Whether reads may go to the replica.");
+    describe_gauge!(REPLICA_LAG, "How far the replica is behind.");
+    describe_counter!(
+        READS,
+        "Statements that could be read from the replica, by where they were."
+    );
     embedding_backlog(0);
     embedding_switch_backlog(0);
     rate_limiter_fallback(false);
@@ -178,6 +190,20 @@ pub fn rate_limiter_fell_back() {
     counter!(LIMITER_FALLBACKS).increment(1);
 }
 
+/// Notes the state of the connections to the database. There are none to note with an embedded one.
+fn database(store: &Store) {
+    if let Some((open, idle)) = store.connections() {
+        gauge!(CONNECTIONS, "state" => "idle").set(idle);
+        gauge!(CONNECTIONS, "state" => "used").set(open - idle);
+    }
+    if let Some(replica) = store.replica_status() {
+        gauge!(REPLICA_USABLE).set(u8::from(replica.fault.is_none()));
+        gauge!(REPLICA_LAG).set(replica.lag.as_secs_f64());
+        counter!(READS, "from" => "replica").absolute(replica.reads);
+        counter!(READS, "from" => "primary").absolute(replica.reads_on_primary);
+    }
+}
+
 /// The route of the metrics.
 pub fn routes() -> ApiRouter<App> {
     ApiRouter::new().api_route(
@@ -192,6 +218,7 @@ pub fn routes() -> ApiRouter<App> {
 }
 
 async fn show(State(app): State<App>) -> impl IntoApiResponse {
+    database(&app.store);
     let content_type = "text/plain; version=0.0.4; charset=utf-8";
     ([(header::CONTENT_TYPE, content_type)], app.metrics.render())
 }

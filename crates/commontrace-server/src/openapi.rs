@@ -196,7 +196,7 @@ mod tests {
           "422 application/problem+json: Invalid request.",
           "429 application/problem+json: Too many requests.",
           "500 application/problem+json: Internal error.",
-          "503 application/problem+json: Temporarily unavailable, or: Answer took too long."
+          "503 application/problem+json: Temporarily unavailable, or: Outcome unknown, or: Answer took too long."
         ]
         "#);
         let list = &document()["paths"]["/votes"]["get"];
@@ -207,7 +207,7 @@ mod tests {
           "422 application/problem+json: Invalid request.",
           "429 application/problem+json: Too many requests.",
           "500 application/problem+json: Internal error.",
-          "503 application/problem+json: Temporarily unavailable, or: Answer took too long."
+          "503 application/problem+json: Temporarily unavailable, or: Outcome unknown, or: Answer took too long."
         ]
         "#);
     }

@@ -53,7 +53,8 @@ pub enum ImportError {
 
 /// Imports starter traces; running it again changes only what the files have changed.
 ///
-/// All files are checked before the first is stored. `embed` makes the embedding jobs of a trace.
+/// All files are checked before the first is stored. `embed` makes the embedding jobs of a trace. Of
+/// several processes that import at once, one does and the others find it done.
 pub async fn import(
     store: &Store,
     files: &[SeedFile<'_>],
@@ -61,6 +62,19 @@ pub async fn import(
     now: DateTime<Utc>,
 ) -> Result<Imported, ImportError> {
     let seeds = files.iter().map(check).collect::<Result<Vec<_>, _>>()?;
+    let lock = store.lock().await?;
+    let imported = import_checked(store, files, seeds, embed, now).await;
+    lock.release().await;
+    imported
+}
+
+async fn import_checked(
+    store: &Store,
+    files: &[SeedFile<'_>],
+    seeds: Vec<Seed>,
+    embed: impl Fn() -> Vec<(JobId, String)>,
+    now: DateTime<Utc>,
+) -> Result<Imported, ImportError> {
     store.create_account(account(), now).await?;
     let mut imported = Imported::default();
     for ((name, _), seed) in files.iter().zip(seeds) {

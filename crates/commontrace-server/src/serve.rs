@@ -93,8 +93,10 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
         })
 }
 
-/// Tells the server to stop at the first SIGTERM or SIGINT, and to hurry at the second.
-pub fn stop_on_signals(lifecycle: Lifecycle) -> io::Result<()> {
+/// Tells the server to stop at the first SIGTERM or SIGINT, and to hurry at the second. After a
+/// SIGTERM it first goes on for the time of `drain`, without being ready; a person at the keyboard
+/// does not wait for that.
+pub fn stop_on_signals(lifecycle: Lifecycle, drain: Duration) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut next = async move || {
@@ -104,7 +106,19 @@ pub fn stop_on_signals(lifecycle: Lifecycle) -> io::Result<()> {
         }
     };
     tokio::spawn(async move {
-        let name = next().await;
+        let mut name = next().await;
+        if name == "SIGTERM" && !drain.is_zero() && lifecycle.is_ready() {
+            let seconds = drain.as_secs();
+            info!(
+                signal = name,
+                "received {name}, not ready any more; stopping in {seconds} s"
+            );
+            lifecycle.drain();
+            tokio::select! {
+                () = tokio::time::sleep(drain) => name = "the end of the drain time",
+                again = next() => name = again,
+            }
+        }
         info!(
             signal = name,
             "received {name}, finishing what was accepted"

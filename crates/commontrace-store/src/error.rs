@@ -12,11 +12,27 @@ pub enum Error {
     /// The address of the database is not one that can be used.
     #[error("the database address is not usable: {0}")]
     Address(String),
-    /// The database was written by a newer version of this program.
+    /// The database undid a transaction for the sake of another one, more often than is tried.
+    #[error("the database is not available: {0}")]
+    Undone(String),
+    /// The database was lost while a transaction was committed.
     #[error(
-        "the database has migration {0}, which this version does not know; start the newer version that wrote it"
+        "the database was lost in the middle of a commit, which may or may not have been done: {0}"
     )]
-    Newer(i64),
+    Unsettled(String),
+    /// The schema was migrated by a newer version of this program.
+    #[error(
+        "the database schema has version {found}, and this version of the program knows schemas up to version {known}; start the newer version that migrated it"
+    )]
+    Newer {
+        /// The schema's version.
+        found: i64,
+        /// The last version that this program knows.
+        known: i64,
+    },
+    /// A migration was begun and did not come to its end.
+    #[error("migration {0} of the database schema was begun and not finished")]
+    HalfMigrated(i64),
     /// Migrating the schema failed.
     #[error("the database schema could not be migrated: {0}")]
     Migrate(#[source] sqlx::migrate::MigrateError),
@@ -28,12 +44,20 @@ pub enum Error {
 impl Error {
     /// Returns whether waiting and asking again can help.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(
+            self,
+            Self::Unavailable(_) | Self::Undone(_) | Self::Unsettled(_)
+        )
     }
 }
 
 impl From<sqlx::Error> for Error {
     fn from(err: sqlx::Error) -> Self {
+        if let sqlx::Error::Database(db) = &err
+            && db.code().is_some_and(|code| is_undone(&code))
+        {
+            return Self::Undone(err.to_string());
+        }
         let unavailable = match &err {
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
@@ -54,12 +78,18 @@ impl From<sqlx::Error> for Error {
 impl From<sqlx::migrate::MigrateError> for Error {
     fn from(err: sqlx::migrate::MigrateError) -> Self {
         match err {
-            sqlx::migrate::MigrateError::VersionMissing(version) => Self::Newer(version),
+            sqlx::migrate::MigrateError::Dirty(version) => Self::HalfMigrated(version),
             sqlx::migrate::MigrateError::Execute(err)
             | sqlx::migrate::MigrateError::ExecuteMigration(err, _) => err.into(),
             err => Self::Migrate(err),
         }
     }
+}
+
+/// Returns whether PostgreSQL has undone a whole transaction that may be tried again: it could not be
+/// put in order with others (40001), or waited in a circle with them (40P01).
+fn is_undone(code: &str) -> bool {
+    matches!(code, "40001" | "40P01")
 }
 
 /// Returns whether a result code says "not now" and not "never".

@@ -12,12 +12,15 @@ mod embeddings;
 mod error;
 mod housekeeping;
 mod jobs;
+mod lock;
 mod meta;
 mod migrate;
 mod moderation;
 #[cfg(test)]
 mod plan;
 mod pool;
+mod postgres;
+mod replica;
 mod reputation;
 mod stats;
 mod tags;
@@ -25,6 +28,7 @@ mod telemetry;
 mod traces;
 mod tx;
 mod votes;
+mod wal;
 mod write;
 
 pub use accounts::{Account, CreateAccount, NewAccount};
@@ -34,8 +38,11 @@ pub use changes::{Changes, IndexRow};
 pub use embeddings::{EmbeddingModel, NewVector};
 pub use error::{Error, Result};
 pub use jobs::{FailedJob, Job, JobOutcome};
+pub use lock::StoreLock;
 pub use moderation::{Flag, FlagTrace, Flagged, NewFlag};
 pub use pool::{Engine, Location};
+pub use postgres::Connections;
+pub use replica::{ReplicaSettings, ReplicaStatus};
 pub use reputation::{DomainReputation, Reputation};
 pub use stats::Stats;
 pub use tags::TagCount;
@@ -44,8 +51,12 @@ pub use traces::{
     Contribute, Cursor, Idempotency, ListFilter, NewTrace, Patch, Relation, Trace, UpdateTrace,
 };
 pub use votes::{CastVote, NewVote, Vote};
+pub use wal::{NotAPosition, WalPosition};
+
+use std::sync::Arc;
 
 use pool::Pool;
+use replica::{Replica, Session};
 use write::Writer;
 
 /// The store, cheap to clone.
@@ -53,4 +64,6 @@ use write::Writer;
 pub struct Store {
     pool: Pool,
     writer: Writer,
+    replica: Option<Arc<Replica>>,
+    session: Session,
 }

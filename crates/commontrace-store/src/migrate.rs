@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sqlx::migrate::{Migrate, Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
@@ -24,8 +25,13 @@ const MIGRATIONS: [(i64, &str, &str); 3] = [
     ),
 ];
 
-/// Brings the schema up to date. On PostgreSQL under sqlx's advisory lock; on SQLite the caller
-/// holds a [`SqliteLock`], because sqlx takes none there.
+/// The table in which sqlx keeps what was applied.
+const APPLIED: &str = "_sqlx_migrations";
+/// After this time, the log says that a start waits for another process to migrate.
+const SAY_SO_AFTER: Duration = Duration::from_secs(2);
+
+/// Brings the schema up to date. On PostgreSQL under sqlx's advisory lock, which a connection that is
+/// dropped gives back; on SQLite the caller holds a [`SqliteLock`], because sqlx takes none there.
 pub(crate) async fn run<C: Migrate>(connection: &mut C) -> Result<()> {
     run_these(connection, &MIGRATIONS).await
 }
@@ -34,7 +40,7 @@ async fn run_these<C: Migrate>(
     connection: &mut C,
     migrations: &[(i64, &'static str, &'static str)],
 ) -> Result<()> {
-    let migrations = migrations
+    let migrations: Vec<_> = migrations
         .iter()
         .map(|&(version, name, sql)| {
             let sql = AssertSqlSafe(sql).into_sql_str();
@@ -47,13 +53,47 @@ async fn run_these<C: Migrate>(
             )
         })
         .collect();
-    Migrator::with_migrations(migrations)
-        .run_direct(None, connection, false)
-        .await?;
+    let known = migrations.last().map_or(0, |last| last.version);
+    let mut migrator = Migrator::with_migrations(migrations);
+    // Taken here, to know what was applied before.
+    migrator.set_locking(false);
+    lock(connection).await?;
+    connection.ensure_migrations_table(APPLIED).await?;
+    let before = last_applied(connection).await?;
+    if before > known {
+        return Err(Error::Newer {
+            found: before,
+            known,
+        });
+    }
+    migrator.run_direct(None, connection, false).await?;
+    connection.unlock().await?;
+    match before {
+        0 => tracing::debug!("created the database schema in version {known}"),
+        _ if before < known => {
+            tracing::info!("migrated the database schema from version {before} to version {known}");
+        }
+        _ => {}
+    }
     Ok(())
 }
 
+async fn lock<C: Migrate>(connection: &mut C) -> Result<()> {
+    let mut locked = connection.lock();
+    if let Ok(locked) = tokio::time::timeout(SAY_SO_AFTER, &mut locked).await {
+        return Ok(locked?);
+    }
+    tracing::info!("waiting for another process that migrates the database schema");
+    Ok(locked.await?)
+}
+
+async fn last_applied<C: Migrate>(connection: &mut C) -> Result<i64> {
+    let applied = connection.list_applied_migrations(APPLIED).await?;
+    Ok(applied.iter().map(|one| one.version).max().unwrap_or(0))
+}
+
 /// Keeps two processes that start at once from migrating the same file.
+#[derive(Debug)]
 pub(crate) struct SqliteLock {
     _file: File,
 }

@@ -1,15 +1,15 @@
 //! Connecting, and the choice of engine from the address.
 
-use std::borrow::Cow;
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 use sqlx::{PgPool, SqliteConnection, SqlitePool};
 
+use crate::postgres::{self, Connections, result_code};
+use crate::replica::{Replica, ReplicaSettings, Session};
 use crate::write::Writer;
 use crate::{Error, Result, Store, migrate};
 
@@ -18,7 +18,6 @@ const FILE_NAME: &str = "commontrace.db";
 /// How long a statement waits for a lock that another process holds, or for a free connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 const SQLITE_READERS: u32 = 4;
-const POSTGRES_CONNECTIONS: u32 = 16;
 
 /// Which database engine a store runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +29,22 @@ pub enum Engine {
 }
 
 /// Where a store is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Location {
     /// A SQLite database file.
     File(PathBuf),
     /// A PostgreSQL server's address.
     Server(String),
+}
+
+/// Without the address of a server, which may hold a password.
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Server(_) => f.debug_tuple("Server").finish_non_exhaustive(),
+        }
+    }
 }
 
 impl Location {
@@ -69,19 +78,35 @@ impl Location {
     }
 }
 
-/// Connections for reading, and on PostgreSQL for writing too.
+/// Connections for reading, and on PostgreSQL, where they lead to the primary, for writing too.
 #[derive(Debug, Clone)]
 pub(crate) enum Pool {
     Sqlite(SqlitePool),
     Postgres(PgPool),
 }
 
-/// Runs one body on whichever pool the store has.
+/// Runs one body, which only reads, on whichever pool the store has: on the replica where it may be
+/// read, and on the primary if that fails.
 macro_rules! on_pool {
     ($store:expr, |$c:ident| $body:expr) => {
         match &$store.pool {
             $crate::pool::Pool::Sqlite($c) => $body,
-            $crate::pool::Pool::Postgres($c) => $body,
+            $crate::pool::Pool::Postgres(primary) => {
+                let done = match $store.replica_to_read() {
+                    Some(replica) => {
+                        let $c = replica.pool();
+                        replica.read(async { $body }).await
+                    }
+                    None => None,
+                };
+                match done {
+                    Some(done) => done,
+                    None => {
+                        let $c = primary;
+                        $body
+                    }
+                }
+            }
         }
     };
 }
@@ -90,9 +115,19 @@ pub(crate) use on_pool;
 impl Store {
     /// Opens the store at `location`, creating the file if there is none, and migrates it.
     pub async fn open(location: &Location) -> Result<Self> {
+        Self::open_with(location, &Connections::default(), None).await
+    }
+
+    /// Does the same with these limits on connections and, on PostgreSQL, with a replica to read
+    /// from.
+    pub async fn open_with(
+        location: &Location,
+        connections: &Connections,
+        replica: Option<&ReplicaSettings>,
+    ) -> Result<Self> {
         match location {
             Location::File(path) => open_sqlite(path).await,
-            Location::Server(url) => open_postgres(url).await,
+            Location::Server(url) => open_postgres(url, connections, replica).await,
         }
     }
 
@@ -116,7 +151,13 @@ impl Store {
     /// Finishes every accepted write and closes all connections.
     pub async fn close(&self) {
         let writer = self.writer.close().await;
-        on_pool!(self, |db| db.close().await);
+        if let Some(replica) = &self.replica {
+            replica.pool().close().await;
+        }
+        match &self.pool {
+            Pool::Sqlite(pool) => pool.close().await,
+            Pool::Postgres(pool) => pool.close().await,
+        }
         // The last connection folds the write-ahead log into the file, which a reader may not do.
         if let Some(connection) = writer
             && let Err(err) = connection.close().await
@@ -167,6 +208,8 @@ async fn open_sqlite(path: &Path) -> Result<Store> {
     Ok(Store {
         pool: Pool::Sqlite(readers),
         writer: Writer::sqlite(writer),
+        replica: None,
+        session: Session::default(),
     })
 }
 
@@ -202,39 +245,26 @@ pub(crate) fn name_file(path: &Path, err: Error) -> Error {
     }
 }
 
-fn result_code(err: &sqlx::Error) -> Option<Cow<'_, str>> {
-    err.as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
-}
-
-async fn open_postgres(url: &str) -> Result<Store> {
-    // The driver's own message may repeat the address, and with it the password.
-    let options = PgConnectOptions::from_str(url)
-        .map_err(|_| Error::Address("it is not a valid PostgreSQL address".to_owned()))?
-        .disable_statement_logging();
-    let pool = PgPoolOptions::new()
-        .max_connections(POSTGRES_CONNECTIONS)
-        .acquire_timeout(PATIENCE)
-        .connect_with(options)
-        .await
-        .map_err(refusal)?;
-    migrate::run(&mut *pool.acquire().await?).await?;
+async fn open_postgres(
+    url: &str,
+    connections: &Connections,
+    replica: Option<&ReplicaSettings>,
+) -> Result<Store> {
+    let options = postgres::options(url)?;
+    let mut maintenance = postgres::unhurried(&options).await?;
+    migrate::run(&mut maintenance).await?;
+    maintenance.close().await?;
+    let replica = match replica {
+        Some(settings) => Some(Replica::open(settings, connections, &options).await?),
+        None => None,
+    };
+    let pool = connections.pool(&options);
     Ok(Store {
         writer: Writer::postgres(pool.clone()),
         pool: Pool::Postgres(pool),
+        replica,
+        session: Session::default(),
     })
-}
-
-/// Tells a server that does not let this program in from one that is away.
-fn refusal(err: sqlx::Error) -> Error {
-    // PostgreSQL's classes of codes for credentials (28) and for a database that is not there (3D).
-    let refused =
-        result_code(&err).is_some_and(|code| code.starts_with("28") || code.starts_with("3D"));
-    if refused {
-        Error::Address(err.to_string())
-    } else {
-        err.into()
-    }
 }
 
 #[cfg(test)]
@@ -250,6 +280,7 @@ mod tests {
         assert_eq!(file, Location::File("/tmp/x.db".into()));
         let server = Location::parse("postgres://u:pw@h/db", dir).expect("a postgres address");
         assert_eq!(server.engine(), Engine::Postgres);
+        assert_eq!(format!("{server:?}"), "Server(..)");
         let err = Location::parse("mysql://u:hunter2@h/db", dir).expect_err("not supported");
         assert!(!err.to_string().contains("hunter2"));
     }

@@ -10,17 +10,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use sqlx::{Executor, PgPool, SqliteConnection};
+use sqlx::{Connection, Executor, PgPool, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::replica::NoteTaker;
 use crate::tx::Tx;
-use crate::{Error, Result, Store};
+use crate::{Error, Result, Store, WalPosition};
 
 /// Writes that wait at most, before callers wait to queue.
 const QUEUE: usize = 1024;
 /// Writes that share one commit at most, which bounds how long the first of them waits.
 const GROUP: usize = 128;
+
+/// Times that a transaction is tried which PostgreSQL undoes for the sake of others.
+const ATTEMPTS: u32 = 4;
 
 /// Tells a write's caller how its group's commit went.
 type Reply = Box<dyn FnOnce(Result<()>) + Send>;
@@ -76,26 +80,60 @@ impl Store {
     /// Runs `op` in a transaction, commits it, and only then returns its result.
     ///
     /// An error from `op` undoes everything it did. The write goes on if the caller goes away.
+    /// PostgreSQL may undo a transaction for the sake of another one; then `op` runs again.
     pub(crate) async fn write<T, F>(&self, op: F) -> Result<T>
     where
         T: Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T>> + Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T>> + Clone + Send + 'static,
     {
         match &self.writer {
             Writer::Sqlite(writer) => writer.write(op).await,
             Writer::Postgres(pool) => {
-                let pool = pool.clone();
+                let (pool, notes) = (pool.clone(), self.note_taker());
                 // A task of its own: a client that hangs up must not undo half a decision.
                 tokio::spawn(async move {
-                    let mut tx = pool.begin().await?;
-                    let result = op(&mut Tx::Postgres(&mut tx)).await?;
-                    tx.commit().await?;
-                    Ok(result)
+                    for _ in 1..ATTEMPTS {
+                        match transaction(&pool, op.clone(), notes.as_ref()).await {
+                            Err(Error::Undone(reason)) => {
+                                tracing::debug!(error = reason, "a write runs again: {reason}");
+                            }
+                            done => return done,
+                        }
+                    }
+                    transaction(&pool, op, notes.as_ref()).await
                 })
                 .await
                 .unwrap_or_else(|_| Err(Error::Unavailable("a write was aborted".to_owned())))
             }
         }
+    }
+}
+
+/// Runs one transaction on PostgreSQL.
+async fn transaction<T, F>(pool: &PgPool, op: F, notes: Option<&NoteTaker>) -> Result<T>
+where
+    F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T>>,
+{
+    let mut connection = pool.acquire().await?;
+    let mut tx = connection.begin().await?;
+    let result = op(&mut Tx::Postgres(&mut tx)).await?;
+    tx.commit().await.map_err(commit_failure)?;
+    if let Some(notes) = notes {
+        // After the commit: what is behind this position includes it.
+        let position =
+            sqlx::query_scalar("SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint")
+                .fetch_one(&mut *connection)
+                .await;
+        notes.note(position.ok().map(WalPosition::from_bigint));
+    }
+    Ok(result)
+}
+
+/// Tells a commit that was refused from one whose outcome nobody knows.
+fn commit_failure(err: sqlx::Error) -> Error {
+    match Error::from(err) {
+        Error::Unavailable(reason) => Error::Unsettled(reason),
+        err => err,
     }
 }
 

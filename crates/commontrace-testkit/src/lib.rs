@@ -4,6 +4,10 @@
 
 mod redis_server;
 
+mod cluster;
+
+pub use cluster::{Cluster, PASSWORD, Server};
+
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -85,11 +85,18 @@ impl From<ConfigError> for Failure {
 impl From<store::Error> for Failure {
     fn from(err: store::Error) -> Self {
         let hint = match &err {
-            store::Error::Unavailable(_) => {
+            store::Error::Unavailable(_) | store::Error::Undone(_) | store::Error::Unsettled(_) => {
                 "check that the database runs, its disk has space, and this user may write there; `commontrace doctor` looks at each"
             }
-            store::Error::Address(_) => "set DATABASE_URL or COMMONTRACE_DATA_DIR",
-            store::Error::Newer(_) => "a backup from before the upgrade opens with this version",
+            store::Error::Address(_) => {
+                "set DATABASE_URL (and DATABASE_READ_URL, if there is a replica) or COMMONTRACE_DATA_DIR"
+            }
+            store::Error::Newer { .. } => {
+                "a backup from before the upgrade opens with this version"
+            }
+            store::Error::HalfMigrated(_) => {
+                "restore the backup from before the upgrade, then migrate again"
+            }
             store::Error::Migrate(_) => {
                 "the schema was changed by something else; restore a backup, or start with another data directory"
             }

@@ -18,7 +18,7 @@ use commontrace_server::metrics::Metrics;
 use commontrace_server::search::Search;
 use commontrace_server::shared::{PATIENCE, QueryVectors, Redis};
 use commontrace_server::usage::Usage;
-use commontrace_store::{Location, Store};
+use commontrace_store::{Connections, Location, ReplicaSettings, Store};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::{self, Config, CorsOrigins};
@@ -66,10 +66,54 @@ fn create_private(folder: &Path) -> Result<(), Failure> {
         })
 }
 
-/// Opens and migrates the store.
+/// Opens and migrates the store for a command. Its statements may take as long as they need: an
+/// operator waits for them, or ends the command.
 pub async fn store(config: &Config) -> Result<Store, Failure> {
-    let opened = Store::open(&location(config)?).await;
+    let unlimited = Connections {
+        statement_timeout: Duration::ZERO,
+        lock_timeout: Duration::ZERO,
+        ..connections(config)
+    };
+    open(config, &unlimited, None).await
+}
+
+/// Opens and migrates the store for the server: with limits on every statement, and reading from the
+/// replica if there is one.
+pub async fn serving_store(config: &Config) -> Result<Store, Failure> {
+    let storage = &config.storage;
+    let replica = storage
+        .database_read_url
+        .as_ref()
+        .map(|url| ReplicaSettings {
+            url: url.expose().to_owned(),
+            max_lag: seconds(storage.database_read_max_lag_seconds.get()),
+        });
+    open(config, &connections(config), replica.as_ref()).await
+}
+
+async fn open(
+    config: &Config,
+    connections: &Connections,
+    replica: Option<&ReplicaSettings>,
+) -> Result<Store, Failure> {
+    let opened = Store::open_with(&location(config)?, connections, replica).await;
     opened.map_err(|err| Failure::from(err).at(&place(config)))
+}
+
+fn connections(config: &Config) -> Connections {
+    let storage = &config.storage;
+    Connections {
+        max: storage.database_pool_size.get(),
+        min: storage.database_pool_min_size,
+        acquire_timeout: seconds(storage.database_acquire_timeout_seconds.get()),
+        statement_timeout: seconds(storage.database_statement_timeout_seconds),
+        lock_timeout: seconds(storage.database_lock_timeout_seconds),
+    }
+}
+
+fn seconds(count: u32) -> Duration {
+    // PostgreSQL counts the milliseconds of a timeout in 31 bits.
+    Duration::from_secs(u64::from(count.min(i32::MAX as u32 / 1000)))
 }
 
 /// Names where the settings say the store is, without a password.
@@ -242,6 +286,7 @@ pub async fn app(
     store: Store,
     embedder: Option<Embedder>,
     redis: Option<Redis>,
+    lifecycle: Lifecycle,
 ) -> Result<App, Failure> {
     let (limiter, shared) = match redis {
         Some(redis) => (
@@ -257,14 +302,15 @@ pub async fn app(
         ids: Ids::Random,
         limiter,
         metrics: Metrics::install(),
-        lifecycle: Lifecycle::default(),
+        lifecycle,
         search: Search::new(embedder, shared),
         usage: Usage::default(),
         settings: server_settings(config),
     }))
 }
 
-fn server_settings(config: &Config) -> ServerSettings {
+/// Returns what the settings say about the HTTP side.
+pub fn server_settings(config: &Config) -> ServerSettings {
     let (limits, commons) = (&config.limits, &config.commons);
     ServerSettings {
         app_name: config.server.app_name.clone(),
@@ -276,6 +322,12 @@ fn server_settings(config: &Config) -> ServerSettings {
             Some(CorsOrigins::Any) => vec!["*".to_owned()],
             Some(CorsOrigins::List(origins)) => origins.clone(),
         },
+        trusted_proxies: config
+            .server
+            .trusted_proxies
+            .iter()
+            .flat_map(|proxies| proxies.0.iter().copied())
+            .collect(),
         read_per_minute: limits.rate_limit_read_per_minute.get(),
         write_per_minute: limits.rate_limit_write_per_minute.get(),
         register_per_hour: limits.rate_limit_register_per_hour.get(),

@@ -1,5 +1,6 @@
 //! One file per subcommand: what is asked of the server, and what is counted.
 
+pub mod cold_start;
 pub mod contribute;
 pub mod crash;
 pub mod eval;

@@ -29,6 +29,8 @@ pub enum Problem {
     Internal,
     /// The store or its disk cannot serve right now.
     Unavailable,
+    /// The store was lost while a write was committed.
+    Unsettled,
     /// The answer took longer than the server allows itself.
     Timeout,
 }
@@ -48,7 +50,7 @@ pub struct Row {
 
 impl Problem {
     /// All problems, in the order of their status.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::NotAuthenticated,
         Self::InvalidKey,
         Self::Forbidden,
@@ -61,6 +63,7 @@ impl Problem {
         Self::RateLimited,
         Self::Internal,
         Self::Unavailable,
+        Self::Unsettled,
         Self::Timeout,
     ];
 
@@ -139,6 +142,13 @@ impl Problem {
                 "unavailable",
                 "Temporarily unavailable",
                 "Nothing was written. Send the same again after `Retry-After` seconds.",
+            ),
+            Self::Unsettled => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unsettled",
+                "Outcome unknown",
+                "Whether the write was done is not known: repeat it with the same `Idempotency-Key`, or \
+                 look before you repeat it.",
             ),
             Self::Timeout => (
                 StatusCode::SERVICE_UNAVAILABLE,

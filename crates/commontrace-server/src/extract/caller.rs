@@ -10,12 +10,13 @@ use aide::generate::GenContext;
 use aide::openapi::{Operation, Response, StatusCode};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use commontrace_store::Account;
+use commontrace_store::{Account, Store};
 
 use super::client::{refuse_key, take};
 use crate::app::{App, ServerSettings};
 use crate::error::ApiError;
 use crate::limiter::{Class, Subject};
+use crate::middleware::wal_position;
 use crate::openapi::{problem_responses, require_api_key};
 
 /// Anybody: no key is asked for and nothing is counted.
@@ -55,7 +56,16 @@ pub type ModeratorWriter = Caller<level::ModeratorWriter>;
 #[derive(Debug)]
 pub struct Caller<L> {
     account: Account,
+    store: Store,
     level: PhantomData<L>,
+}
+
+impl<L> Caller<L> {
+    /// Returns the store as it is for this account. Who comes to read may read from a replica that
+    /// has what the account has written; who comes to write reads and writes on the primary.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
 }
 
 impl<L> Deref for Caller<L> {
@@ -146,15 +156,23 @@ impl<L: Level> FromRequestParts<App> for Caller<L> {
         if let Some(class) = L::COSTS {
             take(app, parts, Subject::Account(account.id), class).await?;
         }
+        let store = if L::COSTS == Some(Class::Read) {
+            let seen = wal_position::seen(&parts.headers);
+            app.store.for_reads_of(account.id, seen)
+        } else {
+            app.store.for_writes_of(account.id)
+        };
+        wal_position::note(&parts.extensions, &store);
         Ok(Self {
             account,
+            store,
             level: PhantomData,
         })
     }
 }
 
-/// Finds the account of the request's key. Asked of the store each time: a revoked key is refused
-/// from the next request on.
+/// Finds the account of the request's key. Asked of the primary each time: on every node, a new key
+/// is good at once, and a revoked one is refused from the next request on.
 async fn authenticate(parts: &Parts, app: &App) -> Result<Account, ApiError> {
     let header = &app.settings.api_key_header;
     let Some(key) = parts.headers.get(header).filter(|key| !key.is_empty()) else {

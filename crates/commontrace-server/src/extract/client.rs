@@ -1,34 +1,30 @@
 //! The network address a request came from, and the limits that go by it.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use aide::OperationInput;
 use aide::generate::GenContext;
 use aide::openapi::{Operation, Response, StatusCode};
-use axum::extract::connect_info::MockConnectInfo;
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use commontrace_core::token_bucket::Decision;
 
 use crate::app::App;
 use crate::error::ApiError;
 use crate::limiter::{Class, ClientAddress, Subject};
+use crate::middleware::client_address::ClientIp;
 use crate::middleware::rate_limit;
 use crate::openapi::problem_responses;
 
-/// The address of the peer. Behind a proxy that is the proxy's, until proxies can be trusted.
+/// The address of the client, or of its proxy if that is not trusted.
 #[derive(Debug, Clone, Copy)]
 pub struct Client(pub ClientAddress);
 
 impl Client {
     fn of(parts: &Parts) -> Self {
-        let extensions = &parts.extensions;
-        let peer = extensions
-            .get::<ConnectInfo<SocketAddr>>()
-            .map(|info| info.0);
-        let peer = peer.or_else(|| Some(extensions.get::<MockConnectInfo<SocketAddr>>()?.0));
-        // A request without a connection comes from a test that calls the router directly.
-        let ip = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip());
+        // Absent only where a test leaves the layers out.
+        let ip = parts.extensions.get::<ClientIp>();
+        let ip = ip.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |client| client.0);
         Self(ip.into())
     }
 }

@@ -1,6 +1,7 @@
 //! One span, one log line and one observation per request. Never a header, a query or a body: those
 //! carry keys and what people search for.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
@@ -9,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tracing::{Instrument, debug, error, info, info_span};
 
+use super::client_address::ClientIp;
 use super::request_id;
 use crate::error::FailureCause;
 use crate::metrics;
@@ -23,7 +25,12 @@ pub async fn record(request: Request, next: Next) -> Response {
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let path = matched.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
     let id = request_id::current().unwrap_or_default();
-    let span = info_span!("request", request.id = %id, method, path);
+    let client = request
+        .extensions()
+        .get::<ClientIp>()
+        .map(|client| client.0);
+    let client = client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let span = info_span!("request", request.id = %id, client.address = %client, method, path);
 
     let response = next.run(request).instrument(span.clone()).await;
 

@@ -6,6 +6,7 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use tower::util::option_layer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::wal_position::WAL_POSITION;
 use crate::app::ServerSettings;
 
 const PREFLIGHT_VALID_FOR: Duration = Duration::from_secs(600);
@@ -29,6 +30,7 @@ pub fn layer(
     let mut headers = vec![
         header::CONTENT_TYPE,
         HeaderName::from_static("idempotency-key"),
+        WAL_POSITION,
     ];
     headers.extend(key);
     let exposed = [
@@ -42,7 +44,13 @@ pub fn layer(
             .allow_origin(allowed)
             .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
             .allow_headers(headers)
-            .expose_headers(exposed.map(HeaderName::from_static))
+            .expose_headers(
+                exposed
+                    .map(HeaderName::from_static)
+                    .into_iter()
+                    .chain([WAL_POSITION])
+                    .collect::<Vec<_>>(),
+            )
             .max_age(PREFLIGHT_VALID_FOR)
     }))
 }

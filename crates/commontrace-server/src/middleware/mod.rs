@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod body;
+pub mod client_address;
 pub mod cors;
 pub mod fallback;
 pub mod headers;
@@ -11,6 +12,7 @@ pub mod request_id;
 #[cfg(test)]
 mod tests;
 pub mod timeout;
+pub mod wal_position;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -35,9 +37,14 @@ pub fn wrap(routes: Router, settings: &ServerSettings, ids: &Ids) -> Router {
         .layer(from_fn_with_state(settings.body_limit_bytes, body::limit))
         .layer(panic::layer())
         .layer(from_fn(rate_limit::add_headers))
+        .layer(from_fn(wal_position::add_header))
         .layer(compression)
         .layer(cors::layer(settings))
         .layer(from_fn(headers::add))
         .layer(from_fn(access::record))
+        .layer(from_fn_with_state(
+            settings.trusted_proxies.clone(),
+            client_address::resolve,
+        ))
         .layer(from_fn_with_state(ids.clone(), request_id::assign))
 }

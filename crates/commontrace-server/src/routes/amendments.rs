@@ -6,7 +6,7 @@ use commontrace_api::amendments::{AmendmentBody, Amendments, Decided, ProposeAme
 use commontrace_api::traces::Redaction;
 use commontrace_core::trace::AmendmentStatus;
 use commontrace_core::{AmendmentId, TraceId};
-use commontrace_store::{Account, Amendment, Decide, NewAmendment};
+use commontrace_store::{Amendment, Decide, NewAmendment};
 
 use super::traces::{unknown_trace, visible};
 use crate::app::App;
@@ -25,7 +25,7 @@ pub async fn propose(
     Path(trace_id): Path<TraceId>,
     Json(body): Json<ProposeAmendment>,
 ) -> ApiResult<Created<AmendmentBody>> {
-    let trace = visible(&app, &caller, trace_id).await?;
+    let trace = visible(caller.store(), &caller, trace_id).await?;
     let size = body.improved_solution.len();
     let (improved_solution, explanation, redactions) = intake::scan(size, move || {
         let mut redactor = Redactor::default();
@@ -48,7 +48,7 @@ pub async fn propose(
         explanation,
     };
     let now = app.clock.now();
-    if !app.store.propose_amendment(new.clone(), now).await? {
+    if !caller.store().propose_amendment(new.clone(), now).await? {
         return Err(unknown_trace());
     }
     Ok(Created(AmendmentBody {
@@ -67,12 +67,11 @@ pub async fn propose(
 
 /// Lists a trace's amendments, oldest first.
 pub async fn list(
-    State(app): State<App>,
     caller: Reader,
     Path(trace_id): Path<TraceId>,
 ) -> ApiResult<JsonBody<Amendments>> {
-    visible(&app, &caller, trace_id).await?;
-    let amendments = app.store.amendments(trace_id, LIST_MAX).await?;
+    visible(caller.store(), &caller, trace_id).await?;
+    let amendments = caller.store().amendments(trace_id, LIST_MAX).await?;
     let amendments = amendments
         .into_iter()
         .map(|row| body(row, Vec::new()))
@@ -100,16 +99,16 @@ pub async fn reject(
 
 async fn decide(
     app: &App,
-    caller: &Account,
+    caller: &Writer,
     trace_id: TraceId,
     amendment_id: AmendmentId,
     accept: bool,
 ) -> ApiResult<JsonBody<Decided>> {
-    visible(app, caller, trace_id).await?;
+    visible(caller.store(), caller, trace_id).await?;
     let embed = app.search.embedding_jobs(&app.ids);
     let (is_moderator, now) = (caller.is_moderator, app.clock.now());
-    let outcome = app
-        .store
+    let outcome = caller
+        .store()
         .decide_amendment(
             trace_id,
             amendment_id,

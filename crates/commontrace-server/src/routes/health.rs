@@ -36,16 +36,11 @@ pub async fn health(State(app): State<App>) -> MaybeUnavailable<Health> {
         );
     }
     checks.insert("search_index", format!("{} traces", current.len()));
-    let healthy = database.is_ok();
-    let body = Health {
-        status: if healthy { "healthy" } else { "degraded" },
-        checks,
-        version: env!("CARGO_PKG_VERSION"),
-    };
-    MaybeUnavailable {
-        available: healthy,
-        body,
+    if let Some(replica) = app.store.replica_status() {
+        // Reading goes on without it.
+        checks.insert("replica", word(replica.fault.is_none()));
     }
+    report(database.is_ok(), checks)
 }
 
 /// Returns whether the process runs at all.
@@ -59,10 +54,23 @@ pub async fn live() -> JsonBody<Health> {
 
 /// Returns whether requests should be sent here: started, not stopping, and the store answers.
 pub async fn ready(State(app): State<App>) -> MaybeUnavailable<Health> {
-    let started = app.lifecycle.is_ready();
     let database = app.store.ping().await.is_ok();
-    let available = started && database;
-    let checks = [("started", word(started)), ("database", word(database))].into();
+    let available = app.lifecycle.is_ready() && database;
+    let state = match (app.lifecycle.is_ready(), app.lifecycle.is_leaving()) {
+        (true, _) => "ok",
+        (false, true) => "stopping",
+        (false, false) => "starting",
+    };
+    let checks = [("server", state.to_owned()), ("database", word(database))].into();
+    report(available, checks)
+}
+
+/// Says that the server is not ready yet. There is nothing to ask the database through.
+pub async fn starting() -> MaybeUnavailable<Health> {
+    report(false, [("server", "starting".to_owned())].into())
+}
+
+fn report(available: bool, checks: BTreeMap<&'static str, String>) -> MaybeUnavailable<Health> {
     let body = Health {
         status: if available { "healthy" } else { "degraded" },
         checks,

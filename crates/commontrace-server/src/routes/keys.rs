@@ -40,7 +40,9 @@ pub async fn register(
         key_hash: Some(app.api_keys.hash(key.as_bytes()).to_vec()),
     };
     let user_id: UserId = new.id;
-    match app.store.create_account(new, app.clock.now()).await? {
+    // Its first reads are to find it, too.
+    let store = app.store.for_writes_of(user_id);
+    match store.create_account(new, app.clock.now()).await? {
         CreateAccount::EmailTaken => Err(ApiError::conflict(
             "an account with this e-mail address exists already; use its key, or register without an address",
         )),
@@ -76,8 +78,8 @@ pub async fn rotate(
         app.api_keys.hash(key.as_bytes()).to_vec(),
     );
     // Revoked between the check and now: the same answer as a moment later.
-    if !app
-        .store
+    if !caller
+        .store()
         .rotate_key(caller.id, old, new, app.clock.now())
         .await?
     {
@@ -92,10 +94,11 @@ pub async fn rotate(
 /// Revokes the request's key.
 pub async fn revoke(
     State(app): State<App>,
-    _caller: Keyed,
+    caller: Keyed,
     RawKey(key): RawKey,
 ) -> ApiResult<NoContent> {
-    app.store
+    caller
+        .store()
         .revoke_key(app.api_keys.hash(&key).to_vec(), app.clock.now())
         .await?;
     Ok(NoContent)

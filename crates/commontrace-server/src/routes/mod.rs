@@ -1,7 +1,7 @@
 //! All routes, grouped by who calls them.
 
 mod amendments;
-mod health;
+pub(crate) mod health;
 mod keys;
 mod moderation;
 mod reputation;

@@ -23,15 +23,15 @@ pub async fn flag(
     Path(trace_id): Path<TraceId>,
     Json(body): Json<FlagTrace>,
 ) -> ApiResult<JsonBody<FlagBody>> {
-    visible(&app, &caller, trace_id).await?;
+    visible(caller.store(), &caller, trace_id).await?;
     let new = NewFlag {
         trace_id,
         user_id: caller.id,
         category: body.category,
         reason: Redactor::default().text("reason", &body.reason),
     };
-    let outcome = app
-        .store
+    let outcome = caller
+        .store()
         .flag_trace(new, app.settings.flags_to_hide, app.clock.now())
         .await?;
     let (hidden, message) = match outcome {
@@ -62,12 +62,12 @@ pub async fn flag(
 /// Lists flagged and hidden traces, the last flagged first.
 pub async fn flagged(
     State(app): State<App>,
-    _caller: ModeratorReader,
+    caller: ModeratorReader,
     Query(query): Query<ListFlagged>,
 ) -> ApiResult<JsonBody<Vec<FlaggedTrace>>> {
     let now = app.clock.now();
-    let rows = app
-        .store
+    let rows = caller
+        .store()
         .flagged_traces(query.limit.value(), query.offset.value())
         .await?;
     let traces = rows.into_iter().map(|row| FlaggedTrace {
@@ -94,8 +94,8 @@ pub async fn restore(
     Path(trace_id): Path<TraceId>,
 ) -> ApiResult<JsonBody<Restored>> {
     let audit = app.ids.uuid();
-    let restored = app
-        .store
+    let restored = caller
+        .store()
         .restore_trace(trace_id, Some(caller.id), audit, app.clock.now())
         .await?;
     if restored.is_none() {
@@ -115,8 +115,8 @@ pub async fn delete(
     Path(trace_id): Path<TraceId>,
 ) -> ApiResult<JsonBody<Deleted>> {
     let audit = app.ids.uuid();
-    if !app
-        .store
+    if !caller
+        .store()
         .remove_trace(trace_id, Some(caller.id), audit, app.clock.now())
         .await?
     {

@@ -1,22 +1,19 @@
 //! A contributor's reputation.
 
 use axum::Json as JsonBody;
-use axum::extract::State;
 use commontrace_api::reputation::{Domain, ReputationBody};
 use commontrace_core::UserId;
 use commontrace_core::reputation::wilson;
 
-use crate::app::App;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Path, Reader};
 
 /// Returns what votes say about a contributor, overall and per tag.
 pub async fn read(
-    State(app): State<App>,
-    _caller: Reader,
+    caller: Reader,
     Path(user_id): Path<UserId>,
 ) -> ApiResult<JsonBody<ReputationBody>> {
-    let found = app.store.reputation(user_id).await?;
+    let found = caller.store().reputation(user_id).await?;
     let found = found.ok_or_else(|| ApiError::not_found("no account has this id"))?;
     let mut domains: Vec<_> = found
         .domains

@@ -14,7 +14,7 @@ use commontrace_core::confidence::Confidence as Found;
 use commontrace_core::fingerprint::fingerprint;
 use commontrace_core::{TraceId, tag};
 use commontrace_search::document::{Hit, Query};
-use commontrace_store::Trace;
+use commontrace_store::{Store, Trace};
 
 use crate::app::App;
 use crate::error::{ApiError, ApiResult};
@@ -27,7 +27,7 @@ const RELATED_MAX: i64 = 3;
 /// Searches traces by text, tags or both.
 pub async fn search(
     State(app): State<App>,
-    _caller: Reader,
+    caller: Reader,
     Json(body): Json<SearchTraces>,
 ) -> ApiResult<JsonBody<SearchAnswer>> {
     let begun = Instant::now();
@@ -49,13 +49,18 @@ pub async fn search(
             degraded: false,
         }
     } else {
-        answer(&app, body, &tags.kept).await?
+        answer(&app, caller.store(), body, &tags.kept).await?
     };
     metrics::search(has_tags, begun.elapsed());
     Ok(JsonBody(answer))
 }
 
-async fn answer(app: &App, body: SearchTraces, tags: &[String]) -> ApiResult<SearchAnswer> {
+async fn answer(
+    app: &App,
+    store: &Store,
+    body: SearchTraces,
+    tags: &[String],
+) -> ApiResult<SearchAnswer> {
     // The query may hold what the stored texts must not, and it may leave for a remote model.
     let text = body.q.as_deref().map(commontrace_redact::redact);
     let text = text
@@ -79,7 +84,7 @@ async fn answer(app: &App, body: SearchTraces, tags: &[String]) -> ApiResult<Sea
         limit: body.limit.value() as usize,
         abstain: true,
     });
-    let results = results(app, found.hits, now).await?;
+    let results = results(store, found.hits, now).await?;
     Ok(SearchAnswer {
         total: results.len(),
         abstained: results.is_empty(),
@@ -94,10 +99,13 @@ async fn answer(app: &App, body: SearchTraces, tags: &[String]) -> ApiResult<Sea
     })
 }
 
-async fn results(app: &App, hits: Vec<Hit>, now: DateTime<Utc>) -> ApiResult<Vec<SearchResult>> {
+async fn results(
+    store: &Store,
+    hits: Vec<Hit>,
+    now: DateTime<Utc>,
+) -> ApiResult<Vec<SearchResult>> {
     let ids: Vec<TraceId> = hits.iter().map(|hit| hit.id).collect();
-    let mut traces: HashMap<TraceId, Trace> = app
-        .store
+    let mut traces: HashMap<TraceId, Trace> = store
         .traces(&ids)
         .await?
         .into_iter()
@@ -110,18 +118,18 @@ async fn results(app: &App, hits: Vec<Hit>, now: DateTime<Utc>) -> ApiResult<Vec
             .remove(&hit.id)
             .filter(|trace| trace.hidden_at.is_none());
         let Some(trace) = trace else { continue };
-        let related = related(app, &trace).await?;
+        let related = related(store, &trace).await?;
         results.push(result(&hit, trace, related, now));
     }
     Ok(results)
 }
 
 /// Reads a trace's links, but only where superseding has left its mark.
-async fn related(app: &App, trace: &Trace) -> ApiResult<Vec<RelatedTrace>> {
+async fn related(store: &Store, trace: &Trace) -> ApiResult<Vec<RelatedTrace>> {
     if trace.valid_from.is_none() && trace.valid_until.is_none() {
         return Ok(Vec::new());
     }
-    let related = app.store.relations(trace.id, RELATED_MAX).await?;
+    let related = store.relations(trace.id, RELATED_MAX).await?;
     Ok(related
         .into_iter()
         .map(|relation| present::related(relation, trace.id))

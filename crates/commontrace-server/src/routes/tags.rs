@@ -1,10 +1,8 @@
 //! Tags in use.
 
 use axum::Json as JsonBody;
-use axum::extract::State;
 use commontrace_api::tags::{ListTags, TagList, TagWithCount};
 
-use crate::app::App;
 use crate::error::ApiResult;
 use crate::extract::{Query, Reader};
 
@@ -12,17 +10,13 @@ use crate::extract::{Query, Reader};
 const LIST_MAX: i64 = 10_000;
 
 /// Lists tags in use, alphabetically.
-pub async fn list(
-    State(app): State<App>,
-    _caller: Reader,
-    Query(query): Query<ListTags>,
-) -> ApiResult<JsonBody<TagList>> {
+pub async fn list(caller: Reader, Query(query): Query<ListTags>) -> ApiResult<JsonBody<TagList>> {
     let prefix = query.prefix.unwrap_or_default().trim().to_lowercase();
     let can_exist = prefix
         .bytes()
         .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
     let found = if can_exist {
-        app.store.tags(&prefix, LIST_MAX).await?
+        caller.store().tags(&prefix, LIST_MAX).await?
     } else {
         Vec::new()
     };

@@ -25,7 +25,8 @@ pub async fn install(
         skill_version: redactor.optional("skill_version", body.skill_version.as_deref()),
         install_source: redactor.optional("install_source", body.install_source.as_deref()),
     };
-    app.store
+    caller
+        .store()
         .report_install(caller.id, install, app.clock.now())
         .await?;
     Ok(OK)
@@ -33,7 +34,10 @@ pub async fn install(
 
 /// Notes that a client is in use. Its body says nothing and is not read.
 pub async fn ping(State(app): State<App>, caller: Reporter) -> ApiResult<NoContent> {
-    app.store.report_ping(caller.id, app.clock.now()).await?;
+    caller
+        .store()
+        .report_ping(caller.id, app.clock.now())
+        .await?;
     Ok(NoContent)
 }
 
@@ -56,7 +60,8 @@ pub async fn triggers(
             .resolutions_assisted
             .map(commontrace_api::Bounded::value),
     };
-    app.store
+    caller
+        .store()
         .report_triggers(caller.id, report, app.clock.now())
         .await?;
     Ok(OK)

@@ -11,7 +11,9 @@ use commontrace_api::traces::{
 };
 use commontrace_core::trace::TAGS_MAX;
 use commontrace_core::{TraceId, tag};
-use commontrace_store::{Account, Contribute, Cursor, ListFilter, Patch, Trace, UpdateTrace};
+use commontrace_store::{
+    Account, Contribute, Cursor, ListFilter, Patch, Store, Trace, UpdateTrace,
+};
 
 use crate::app::App;
 use crate::contribution;
@@ -38,8 +40,8 @@ pub async fn contribute(
     let idempotency = idempotency.map(|request| request.with_answer(&prepared.answer));
     prepared.new.embed = app.search.embedding_jobs(&app.ids);
     let (id, superseded) = (prepared.new.id, prepared.new.supersedes);
-    match app
-        .store
+    match caller
+        .store()
         .contribute(prepared.new, idempotency, app.clock.now())
         .await?
     {
@@ -72,11 +74,11 @@ pub async fn read(
     caller: Reader,
     Path(id): Path<TraceId>,
 ) -> ApiResult<JsonBody<TraceBody>> {
-    let trace = visible(&app, &caller, id).await?;
+    let trace = visible(caller.store(), &caller, id).await?;
     if trace.contributor_id != caller.id {
         app.usage.note(id);
     }
-    let related = related(&app, id).await?;
+    let related = related(caller.store(), id).await?;
     Ok(JsonBody(present::trace(trace, related, app.clock.now())))
 }
 
@@ -105,7 +107,10 @@ pub async fn list(
     };
     let limit = query.limit.value();
     // One more than asked for tells whether there is another page.
-    let mut traces = app.store.list_traces(&filter, after, limit + 1).await?;
+    let mut traces = caller
+        .store()
+        .list_traces(&filter, after, limit + 1)
+        .await?;
     let more = traces.len() as i64 > limit;
     traces.truncate(limit as usize);
     let next_cursor = traces.last().filter(|_| more).map(format_cursor);
@@ -127,12 +132,17 @@ pub async fn patch(
     Path(id): Path<TraceId>,
     Json(body): Json<PatchTrace>,
 ) -> ApiResult<JsonBody<Patched>> {
-    let trace = visible(&app, &caller, id).await?;
+    let trace = visible(caller.store(), &caller, id).await?;
     let (patch, dropped_tags, redactions) = prepare_patch(&app, &trace, body).await?;
     // Read before writing: once the change is committed, nothing may turn the answer into a failure.
-    let related = related(&app, id).await?;
+    let related = related(caller.store(), id).await?;
     let now = app.clock.now();
-    let trace = updated(app.store.update_trace(id, caller.id, patch, now).await?)?;
+    let trace = updated(
+        caller
+            .store()
+            .update_trace(id, caller.id, patch, now)
+            .await?,
+    )?;
     app.search.refresh(&app.store, id).await;
     app.search.wake_workers();
     let trace = present::trace(trace, related, now);
@@ -150,7 +160,8 @@ pub async fn delete(
     Path(id): Path<TraceId>,
 ) -> ApiResult<JsonBody<Deleted>> {
     updated(
-        app.store
+        caller
+            .store()
             .delete_trace(id, caller.id, app.clock.now())
             .await?,
     )?;
@@ -162,12 +173,8 @@ pub async fn delete(
 }
 
 /// Lists what a trace says and said, newest first.
-pub async fn revisions(
-    State(app): State<App>,
-    caller: Reader,
-    Path(id): Path<TraceId>,
-) -> ApiResult<JsonBody<Revisions>> {
-    let trace = visible(&app, &caller, id).await?;
+pub async fn revisions(caller: Reader, Path(id): Path<TraceId>) -> ApiResult<JsonBody<Revisions>> {
+    let trace = visible(caller.store(), &caller, id).await?;
     let current = RevisionBody {
         revision: trace.revision,
         is_current: true,
@@ -179,7 +186,11 @@ pub async fn revisions(
         amendment_id: None,
         replaced_at: None,
     };
-    let earlier = app.store.revisions(id, REVISIONS_MAX).await?.into_iter();
+    let earlier = caller
+        .store()
+        .revisions(id, REVISIONS_MAX)
+        .await?
+        .into_iter();
     let earlier = earlier.map(|old| RevisionBody {
         revision: old.revision,
         is_current: false,
@@ -198,11 +209,11 @@ pub async fn revisions(
 
 /// Returns a trace that this account may see: a hidden one is there only for its contributor and
 /// for moderators.
-pub(super) async fn visible(app: &App, account: &Account, id: TraceId) -> ApiResult<Trace> {
+pub(super) async fn visible(store: &Store, account: &Account, id: TraceId) -> ApiResult<Trace> {
     let may_see = |trace: &Trace| {
         trace.hidden_at.is_none() || trace.contributor_id == account.id || account.is_moderator
     };
-    app.store
+    store
         .trace(id)
         .await?
         .filter(may_see)
@@ -214,8 +225,8 @@ pub(super) fn unknown_trace() -> ApiError {
     ApiError::not_found("no trace has this id")
 }
 
-async fn related(app: &App, id: TraceId) -> ApiResult<Vec<RelatedTrace>> {
-    let related = app.store.relations(id, RELATED_MAX).await?;
+async fn related(store: &Store, id: TraceId) -> ApiResult<Vec<RelatedTrace>> {
+    let related = store.relations(id, RELATED_MAX).await?;
     Ok(related
         .into_iter()
         .map(|relation| present::related(relation, id))

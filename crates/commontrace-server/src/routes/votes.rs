@@ -41,7 +41,11 @@ pub async fn cast(
     };
     let now = app.clock.now();
     let threshold = app.settings.validation_threshold;
-    match app.store.cast_vote(new.clone(), threshold, now).await? {
+    match caller
+        .store()
+        .cast_vote(new.clone(), threshold, now)
+        .await?
+    {
         store::CastVote::Cast(trace) => {
             app.search.refresh(&app.store, trace_id).await;
             Ok(Created(VoteBody {

@@ -41,6 +41,7 @@ pub async fn run(config: Result<Config, ConfigError>) -> Result<ExitCode, Failur
     let store = store(&config).await;
     findings.push(("database", store.0));
     if let Some(store) = &store.1 {
+        findings.extend(replica(store).map(|finding| ("replica", finding)));
         findings.push(("embedding jobs", jobs(store).await));
     }
     if let Some(address) = &config.storage.redis_url {
@@ -90,12 +91,12 @@ async fn store(config: &Config) -> (Finding, Option<Store>) {
         Err(failure) => return (Wrong(failure.to_string()), None),
     };
     let opened = async {
-        let store = Store::open(&location).await?;
+        let store = start::serving_store(config).await?;
         let version = store.engine_version().await?;
         let stats = store.stats().await?;
         // A store that can be read may still be one that cannot be written.
         store.tidy(Clock::System.now()).await?;
-        Ok::<_, commontrace_store::Error>((store, version, stats))
+        Ok::<_, Failure>((store, version, stats))
     };
     match opened.await {
         Ok((store, version, stats)) => {
@@ -109,11 +110,24 @@ async fn store(config: &Config) -> (Finding, Option<Store>) {
             );
             (Fine(text), Some(store))
         }
-        Err(err) => {
-            let failure = Failure::from(err).at(&start::place(config));
+        Err(failure) => {
+            let failure = failure.at(&start::place(config));
             (Wrong(failure.to_string()), None)
         }
     }
+}
+
+fn replica(store: &Store) -> Option<Finding> {
+    let status = store.replica_status()?;
+    Some(match status.fault {
+        None => Fine(format!(
+            "searches and reads go there, it is {:.1} s behind",
+            status.lag.as_secs_f64()
+        )),
+        Some(fault) => Wrong(format!(
+            "{fault}; reads go to the primary meanwhile; check DATABASE_READ_URL"
+        )),
+    })
 }
 
 async fn jobs(store: &Store) -> Finding {

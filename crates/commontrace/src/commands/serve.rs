@@ -2,8 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
+use commontrace_server::ids::Ids;
+use commontrace_server::lifecycle::Lifecycle;
 use commontrace_server::serve::{self, Ended, Patience};
-use commontrace_server::{error::chain, router, seeds, worker};
+use commontrace_server::{App, error::chain, router, seeds, startup, worker};
 
 use crate::config::{Config, ConfigArgs, Environment};
 use crate::failure::Failure;
@@ -22,12 +25,57 @@ pub async fn run(config: Config, flags: ConfigArgs, env: Environment) -> Result<
     let listener = serve::bind(config.server.listen).await?;
     // The port is the system's choice if the settings say 0.
     let address = listener.local_addr().unwrap_or(config.server.listen);
-    let store = start::store(&config).await?;
-    let embedder = start::embedder(&config).await?;
-    let redis = start::redis(&config).await;
-    let app = start::app(&config, store, embedder, redis).await?;
-    serve::stop_on_signals(app.lifecycle.clone())
+    let lifecycle = Lifecycle::default();
+    let drain = Duration::from_secs(config.server.shutdown_drain_seconds.into());
+    serve::stop_on_signals(lifecycle.clone(), drain)
         .map_err(|err| Failure::new(format!("cannot listen for signals: {err}")))?;
+    let patience = Patience {
+        grace: Duration::from_secs(config.server.shutdown_grace_seconds.into()),
+        ..Patience::default()
+    };
+    let (service, door) = startup::door(&start::server_settings(&config), &Ids::Random);
+    let server = tokio::spawn({
+        let lifecycle = lifecycle.clone();
+        async move { serve::serve(listener, service, &lifecycle, patience).await }
+    });
+    let (app, since) = tokio::select! {
+        ready = Box::pin(prepare(&config, lifecycle.clone())) => ready?,
+        // What was begun is undone by the database, or done again by the next start.
+        () = lifecycle.stopped() => return Ok(()),
+    };
+    let search = app.search.current();
+    let mut tasks = worker::start(&app, since);
+    door.open(router(&app));
+    app.lifecycle.mark_ready();
+    tracing::info!(
+        %address,
+        traces = search.len(),
+        model = search.model_name(),
+        "serving on http://{address} after {} ms", begun.elapsed().as_millis()
+    );
+    drop(search);
+    tasks.spawn(reload::run(
+        app.clone(),
+        hangups,
+        Reload::new(config, flags, env),
+    ));
+    let ended = server
+        .await
+        .map_err(|err| Failure::new(format!("serving was aborted: {err}")))?;
+    stop(app, tasks).await;
+    if let Ended::CutOff(connections) = ended {
+        tracing::warn!("{connections} connections did not finish in time and were cut off");
+    }
+    Ok(())
+}
+
+/// Opens the store, imports the starter traces and builds the index. Returns the moment up to which
+/// the index knows the store, too.
+async fn prepare(config: &Config, lifecycle: Lifecycle) -> Result<(App, DateTime<Utc>), Failure> {
+    let store = start::serving_store(config).await?;
+    let embedder = start::embedder(config).await?;
+    let redis = start::redis(config).await;
+    let app = start::app(config, store, embedder, redis, lifecycle).await?;
     if config.commons.import_seeds {
         let embed = || app.search.embedding_jobs(&app.ids);
         let done = seeds::import(&app.store, start::SEEDS, embed, app.clock.now()).await?;
@@ -39,36 +87,12 @@ pub async fn run(config: Config, flags: ConfigArgs, env: Environment) -> Result<
             );
         }
     }
-    let search = app.search.current();
-    let since = search.load(&app.store).await?;
+    let since = app.search.current().load(&app.store).await?;
     app.search.report();
-    let mut tasks = worker::start(&app, since);
-    app.lifecycle.mark_ready();
-    tracing::info!(
-        %address,
-        traces = search.len(),
-        model = search.model_name(),
-        "serving on http://{address} after {} ms", begun.elapsed().as_millis()
-    );
-    drop(search);
-    let patience = Patience {
-        grace: Duration::from_secs(config.server.shutdown_grace_seconds.into()),
-        ..Patience::default()
-    };
-    tasks.spawn(reload::run(
-        app.clone(),
-        hangups,
-        Reload::new(config, flags, env),
-    ));
-    let ended = serve::serve(listener, router(&app), &app.lifecycle, patience).await;
-    stop(app, tasks).await;
-    if let Ended::CutOff(connections) = ended {
-        tracing::warn!("{connections} connections did not finish in time and were cut off");
-    }
-    Ok(())
+    Ok((app, since))
 }
 
-async fn stop(app: commontrace_server::App, mut tasks: tokio::task::JoinSet<()>) {
+async fn stop(app: App, mut tasks: tokio::task::JoinSet<()>) {
     app.lifecycle.stop();
     let finished = tokio::time::timeout(WORKER_GRACE, async {
         while tasks.join_next().await.is_some() {}

@@ -86,6 +86,8 @@ impl Config {
         let values = Values::combine(given, env, args)?;
         let embedding = EmbeddingSettings::read(&values);
         embedding.check(&values)?;
+        let storage = StorageSettings::read(&values);
+        storage.check(&values)?;
 
         let mut notices = unused::notices(env);
         notices.extend(embedding.notice());
@@ -93,7 +95,7 @@ impl Config {
         notices.extend(log.notice(&values));
         Ok(Self {
             server: ServerSettings::read(&values),
-            storage: StorageSettings::read(&values),
+            storage,
             embedding,
             commons: CommonsSettings::read(&values),
             limits: LimitSettings::read(&values),

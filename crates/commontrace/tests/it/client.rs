@@ -44,6 +44,17 @@ impl Client {
         }
     }
 
+    /// A request that is not sent yet.
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let request = self
+            .http
+            .request(method, format!("http://{}{path}", self.address));
+        match self.key.as_str() {
+            "" => request,
+            key => request.header("x-api-key", key),
+        }
+    }
+
     /// Sends a request; an error if no whole answer came.
     pub async fn try_send(
         &self,
@@ -51,12 +62,7 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> reqwest::Result<Answer> {
-        let mut request = self
-            .http
-            .request(method, format!("http://{}{path}", self.address));
-        if !self.key.is_empty() {
-            request = request.header("x-api-key", &self.key);
-        }
+        let mut request = self.request(method, path);
         if let Some(body) = body {
             request = request.json(body);
         }

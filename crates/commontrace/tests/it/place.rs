@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use commontrace_store::{Engine, Location};
 use commontrace_testkit::Home;
+use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
@@ -97,6 +98,49 @@ impl Place {
         path
     }
 
+    /// Where the data is.
+    fn location(&self) -> Location {
+        let url = self
+            .variables
+            .iter()
+            .find(|(name, _)| name == "DATABASE_URL");
+        let url = url.map_or("", |(_, url)| url);
+        Location::parse(url, &self.data_dir()).expect("an address")
+    }
+
+    /// Runs a statement on the bare database.
+    pub async fn sql(&self, sql: &'static str) {
+        match self.location() {
+            Location::File(path) => crate::commands::sqlite(&path, sql).await,
+            Location::Server(url) => {
+                let mut db = PgConnection::connect(&url).await.unwrap();
+                sqlx::raw_sql(sql).execute(&mut db).await.unwrap();
+            }
+        }
+    }
+
+    /// Asks the bare PostgreSQL database for a number.
+    pub async fn number(&self, sql: &'static str) -> i64 {
+        let mut db = self.connection().await;
+        sqlx::query_scalar(sql).fetch_one(&mut db).await.unwrap()
+    }
+
+    /// Runs a statement in a transaction of a PostgreSQL database that stays open until it is
+    /// released.
+    pub async fn holding(&self, sql: &'static str) -> Held {
+        let mut db = self.connection().await;
+        sqlx::raw_sql("BEGIN").execute(&mut db).await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut db).await.unwrap();
+        Held(db)
+    }
+
+    async fn connection(&self) -> PgConnection {
+        let Location::Server(url) = self.location() else {
+            panic!("this is about PostgreSQL")
+        };
+        PgConnection::connect(&url).await.unwrap()
+    }
+
     /// The program with these arguments, not yet started.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_commontrace"));
@@ -125,6 +169,16 @@ impl Place {
     /// Starts a server and waits until it serves.
     pub async fn serve(&self) -> Server {
         Server::start(self.command(&["serve"])).await
+    }
+}
+
+/// A transaction that is open, with the locks it has taken.
+#[derive(Debug)]
+pub struct Held(PgConnection);
+
+impl Held {
+    pub async fn release(self) {
+        self.0.close().await.unwrap();
     }
 }
 

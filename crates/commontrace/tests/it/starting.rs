@@ -160,20 +160,3 @@ async fn a_damaged_model_file_is_named() {
         ],
     );
 }
-
-#[tokio::test]
-async fn a_store_of_a_newer_version_is_not_opened() {
-    let place = Place::new();
-    place.run(&["migrate"]).await.ok();
-    let file = place.data_dir().join("commontrace.db");
-    crate::commands::sqlite(
-        &file,
-        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-         VALUES (99990101000000, 'from the future', 1, x'00', 0)",
-    )
-    .await;
-    place
-        .run(&["serve"])
-        .await
-        .failed_with_hint(1, &["99990101000000", "newer version"]);
-}

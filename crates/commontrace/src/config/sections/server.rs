@@ -1,7 +1,8 @@
 //! `[server]`: where the server listens and how it answers.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
 use url::Url;
 
 use crate::config::setting::{Fallback::*, settings};
@@ -40,6 +41,20 @@ settings! {
             default: Unset,
             common: false,
         }
+        /// Addresses and networks of the proxies in front, separated by commas; only they are believed
+        /// when they say whom they forward for
+        pub trusted_proxies: Option<TrustedProxies> {
+            env: "TRUSTED_PROXIES",
+            default: Unset,
+            common: false,
+        }
+        /// Seconds that the server goes on after SIGTERM without being ready, so that a balancer
+        /// notices in time
+        pub shutdown_drain_seconds: u32 {
+            env: "COMMONTRACE_SHUTDOWN_DRAIN_SECONDS",
+            default: Text("0"),
+            common: false,
+        }
         /// Seconds that a stopping server gives to the requests it has accepted
         pub shutdown_grace_seconds: u32 {
             env: "COMMONTRACE_SHUTDOWN_GRACE_SECONDS",
@@ -73,6 +88,39 @@ impl Value for HeaderName {
 
     fn show(&self) -> String {
         self.0.clone()
+    }
+}
+
+/// The networks of trusted proxies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustedProxies(pub Vec<IpNet>);
+
+impl Value for TrustedProxies {
+    const KIND: &'static str = "NETWORKS";
+    const ACCEPTS: &'static str =
+        "addresses and networks such as 10.0.0.7, 10.0.0.0/8 or fd00::/8 separated by commas";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.split(',')
+            .map(|item| network(item.trim()))
+            .collect::<Option<_>>()
+            .map(Self)
+    }
+
+    fn show(&self) -> String {
+        let networks: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        networks.join(",")
+    }
+}
+
+/// A network, or an address as the network of itself.
+fn network(text: &str) -> Option<IpNet> {
+    match text.parse::<IpNet>() {
+        Ok(network) => Some(network.trunc()),
+        Err(_) => text
+            .parse::<IpAddr>()
+            .ok()
+            .map(|ip| ip.to_canonical().into()),
     }
 }
 
@@ -140,6 +188,25 @@ mod tests {
             "null",
             "*,https://a",
             "file:///x",
+        ] {
+            assert_eq!(shown(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn proxies_are_addresses_and_networks() {
+        let shown = |text| TrustedProxies::parse(text).map(|proxies| proxies.show());
+        assert_eq!(
+            shown("10.0.0.7, 192.168.3.9/16,fd00::/8,::1").as_deref(),
+            Some("10.0.0.7/32,192.168.0.0/16,fd00::/8,::1/128")
+        );
+        for text in [
+            "",
+            "*",
+            "10.0.0.0/33",
+            "proxy.example.com",
+            "10.0.0.7,",
+            "10.0.0.7:80",
         ] {
             assert_eq!(shown(text), None, "{text}");
         }

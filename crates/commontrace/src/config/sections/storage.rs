@@ -1,13 +1,16 @@
 //! `[storage]`: where data is kept.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use commontrace_server::shared::RedisAddress;
 use url::Url;
 
 use super::user_path;
+use crate::config::error::{ConfigError, Refused};
 use crate::config::setting::{Fallback::*, settings};
+use crate::config::source::Values;
 use crate::config::value::Value;
 
 settings! {
@@ -33,6 +36,73 @@ settings! {
             default: Unset,
             common: false,
         }
+        /// Address of a streaming replica of DATABASE_URL; searches and reads go there
+        pub database_read_url: Option<DatabaseUrl> {
+            env: "DATABASE_READ_URL",
+            default: Unset,
+            common: false,
+        }
+        /// Seconds that the replica may be behind; beyond them reads go to the primary
+        pub database_read_max_lag_seconds: NonZeroU32 {
+            env: "DATABASE_READ_MAX_LAG_SECONDS",
+            default: Text("10"),
+            common: false,
+        }
+        /// Connections to PostgreSQL at most, to the primary and to the replica each
+        pub database_pool_size: NonZeroU32 {
+            env: "DATABASE_POOL_SIZE",
+            default: Text("10"),
+            common: false,
+        }
+        /// Connections that stay open when there is nothing to do
+        pub database_pool_min_size: u32 {
+            env: "DATABASE_POOL_MIN_SIZE",
+            default: Text("1"),
+            common: false,
+        }
+        /// Seconds that a request waits for a free connection before it is answered with 503
+        pub database_acquire_timeout_seconds: NonZeroU32 {
+            env: "DATABASE_ACQUIRE_TIMEOUT_SECONDS",
+            default: Text("2"),
+            common: false,
+        }
+        /// Seconds that a statement of the server may take, 0 for no limit
+        pub database_statement_timeout_seconds: u32 {
+            env: "DATABASE_STATEMENT_TIMEOUT_SECONDS",
+            default: Text("10"),
+            common: false,
+        }
+        /// Seconds that a statement of the server waits for a lock, 0 for no limit
+        pub database_lock_timeout_seconds: u32 {
+            env: "DATABASE_LOCK_TIMEOUT_SECONDS",
+            default: Text("3"),
+            common: false,
+        }
+    }
+}
+
+const NO_PRIMARY: &str =
+    "a replica needs its primary: set DATABASE_URL to the PostgreSQL server that it follows";
+const NO_SERVER: &str = "a replica is a PostgreSQL server: begin with postgres://";
+
+impl StorageSettings {
+    /// Refuses values that are fine alone and wrong together.
+    pub(crate) fn check(&self, values: &Values) -> Result<(), ConfigError> {
+        let is_server = |url: &DatabaseUrl| url.0.starts_with("postgres");
+        let Some(replica) = &self.database_read_url else {
+            return Ok(());
+        };
+        let fault = if !is_server(replica) {
+            NO_SERVER
+        } else if !self.database_url.as_ref().is_some_and(is_server) {
+            NO_PRIMARY
+        } else {
+            return Ok(());
+        };
+        Err(ConfigError::Refused(vec![Refused::together(
+            values.entry("database_read_url"),
+            fault,
+        )]))
     }
 }
 
