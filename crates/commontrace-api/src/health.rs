@@ -10,7 +10,7 @@ use serde::Serialize;
 pub struct Health {
     /// `healthy`, or `degraded` when a part that requests need is away.
     pub status: &'static str,
-    /// Each part and how it is; only `error` makes the whole degraded.
+    /// Each part and how it is; only `error`, or `error: ` and a few words, makes the whole degraded.
     pub checks: BTreeMap<&'static str, String>,
     /// The program's version.
     pub version: &'static str,

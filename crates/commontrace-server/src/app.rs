@@ -14,6 +14,7 @@ use crate::lifecycle::Lifecycle;
 use crate::limiter::{Class, Limiter};
 use crate::metrics::Metrics;
 use crate::search::Search;
+use crate::store_check::StoreCheck;
 use crate::usage::Usage;
 
 /// Reports an account may make about itself in a minute. Clients make a few a day.
@@ -44,14 +45,35 @@ pub struct Parts {
     pub search: Search,
     /// Counts openings of traces.
     pub usage: Usage,
+    /// Whether the store can be read and written.
+    pub store_check: StoreCheck,
     /// What the operator decided.
     pub settings: ServerSettings,
 }
 
 impl App {
-    /// Joins the parts.
-    pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+    /// Joins these parts with those that begin empty.
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        ids: Ids,
+        api_keys: ApiKeys,
+        search: Search,
+        settings: ServerSettings,
+    ) -> Self {
+        Self(Arc::new(Parts {
+            store,
+            clock,
+            ids,
+            api_keys,
+            search,
+            settings,
+            limiter: Limiter::in_memory(),
+            metrics: Metrics::install(),
+            lifecycle: Lifecycle::default(),
+            usage: Usage::default(),
+            store_check: StoreCheck::default(),
+        }))
     }
 }
 

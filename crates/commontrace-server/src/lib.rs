@@ -22,6 +22,7 @@ pub mod routes;
 pub mod search;
 pub mod seeds;
 pub mod serve;
+pub mod store_check;
 #[cfg(test)]
 mod testing;
 pub mod usage;

@@ -68,11 +68,13 @@ async fn vacuum_into(path: &Path, target: &Path) -> Result<(), BackupError> {
         .execute(&mut connection)
         .await
         .map_err(|err| match Error::from(err) {
-            Error::Unavailable(reason) => Error::Unavailable(format!(
-                "cannot copy {} to {}: {reason}",
-                path.display(),
-                target.display()
-            )),
+            err if err.is_unavailable() => err.map_reason(|reason| {
+                format!(
+                    "cannot copy {} to {}: {reason}",
+                    path.display(),
+                    target.display()
+                )
+            }),
             err => name_file(path, err),
         })?;
     connection.close().await.map_err(Error::from)?;

@@ -8,6 +8,7 @@ mod accounts;
 mod amendments;
 mod backup;
 mod changes;
+mod check;
 mod embeddings;
 mod error;
 mod housekeeping;
@@ -45,6 +46,7 @@ pub use traces::{
 };
 pub use votes::{CastVote, NewVote, Vote};
 
+use check::Trouble;
 use pool::Pool;
 use write::Writer;
 
@@ -53,4 +55,5 @@ use write::Writer;
 pub struct Store {
     pool: Pool,
     writer: Writer,
+    trouble: Trouble,
 }

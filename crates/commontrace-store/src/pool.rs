@@ -10,6 +10,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, Connection};
 use sqlx::{PgPool, SqliteConnection, SqlitePool};
 
+use crate::check::Trouble;
 use crate::write::Writer;
 use crate::{Error, Result, Store, migrate};
 
@@ -104,15 +105,6 @@ impl Store {
         }
     }
 
-    /// Asks the database for a sign of life.
-    pub async fn ping(&self) -> Result<()> {
-        on_pool!(self, |db| sqlx::query("SELECT 1")
-            .execute(db)
-            .await
-            .map(drop))?;
-        Ok(())
-    }
-
     /// Finishes every accepted write and closes all connections.
     pub async fn close(&self) {
         let writer = self.writer.close().await;
@@ -167,6 +159,7 @@ async fn open_sqlite(path: &Path) -> Result<Store> {
     Ok(Store {
         pool: Pool::Sqlite(readers),
         writer: Writer::sqlite(writer),
+        trouble: Trouble::default(),
     })
 }
 
@@ -190,8 +183,7 @@ pub(crate) fn name_file(path: &Path, err: Error) -> Error {
             .is_some_and(|code| code & 0xff == CORRUPT)
     };
     let path = path.display();
-    match err {
-        Error::Unavailable(reason) => Error::Unavailable(format!("cannot open {path}: {reason}")),
+    match err.map_reason(|reason| format!("cannot open {path}: {reason}")) {
         Error::Database(err) if corrupt(&err) => Error::Address(format!(
             "{path} is damaged ({err}); move it away and put a backup in its place"
         )),
@@ -222,6 +214,7 @@ async fn open_postgres(url: &str) -> Result<Store> {
     Ok(Store {
         writer: Writer::postgres(pool.clone()),
         pool: Pool::Postgres(pool),
+        trouble: Trouble::default(),
     })
 }
 

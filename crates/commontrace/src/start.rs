@@ -8,15 +8,11 @@ use commontrace_search::embed::model_files::{self, ModelFilesError, Progress, So
 use commontrace_search::embed::openai::OpenAiSettings;
 use commontrace_search::embed::{Embedder, MiniLm, OpenAi};
 use commontrace_server::api_key::ApiKeys;
-use commontrace_server::app::{App, Parts, ServerSettings};
+use commontrace_server::app::{App, ServerSettings};
 use commontrace_server::clock::Clock;
 use commontrace_server::error::chain;
 use commontrace_server::ids::Ids;
-use commontrace_server::lifecycle::Lifecycle;
-use commontrace_server::limiter::Limiter;
-use commontrace_server::metrics::Metrics;
 use commontrace_server::search::Search;
-use commontrace_server::usage::Usage;
 use commontrace_store::{Location, Store};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -226,18 +222,14 @@ pub async fn app(
     store: Store,
     embedder: Option<Embedder>,
 ) -> Result<App, Failure> {
-    Ok(App::new(Parts {
-        api_keys: api_keys(config, &store).await?,
-        store,
-        clock: Clock::System,
-        ids: Ids::Random,
-        limiter: Limiter::in_memory(),
-        metrics: Metrics::install(),
-        lifecycle: Lifecycle::default(),
-        search: Search::new(embedder),
-        usage: Usage::default(),
-        settings: server_settings(config),
-    }))
+    Ok(App::new(
+        store.clone(),
+        Clock::System,
+        Ids::Random,
+        api_keys(config, &store).await?,
+        Search::new(embedder),
+        server_settings(config),
+    ))
 }
 
 fn server_settings(config: &Config) -> ServerSettings {

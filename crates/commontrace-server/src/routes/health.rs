@@ -8,12 +8,13 @@ use commontrace_api::health::Health;
 
 use crate::app::App;
 use crate::respond::MaybeUnavailable;
+use crate::store_check::Found;
 
 /// Returns each part's state; 503 when one that requests need is away.
 pub async fn health(State(app): State<App>) -> MaybeUnavailable<Health> {
-    let database = app.store.ping().await;
+    let database = app.store_check.run(&app.store, &app.clock).await;
     let mut checks = BTreeMap::new();
-    checks.insert("database", word(database.is_ok()));
+    checks.insert("database", words(database));
     let generations = app.search.generations();
     let (current, coming) = (&generations.current, &generations.coming);
     let embedding = match current.model() {
@@ -53,12 +54,17 @@ pub async fn live() -> JsonBody<Health> {
     })
 }
 
-/// Returns whether requests should be sent here: started, not stopping, and the store answers.
+/// Returns whether requests should be sent here: started, not stopping, and the store can be read
+/// and written.
 pub async fn ready(State(app): State<App>) -> MaybeUnavailable<Health> {
     let started = app.lifecycle.is_ready();
-    let database = app.store.ping().await.is_ok();
-    let available = started && database;
-    let checks = [("started", word(started)), ("database", word(database))].into();
+    let database = app.store_check.run(&app.store, &app.clock).await;
+    let available = started && database.is_ok();
+    let checks = [
+        ("started", if started { "ok" } else { "error" }.to_owned()),
+        ("database", words(database)),
+    ]
+    .into();
     let body = Health {
         status: if available { "healthy" } else { "degraded" },
         checks,
@@ -67,6 +73,9 @@ pub async fn ready(State(app): State<App>) -> MaybeUnavailable<Health> {
     MaybeUnavailable { available, body }
 }
 
-fn word(ok: bool) -> String {
-    if ok { "ok" } else { "error" }.to_owned()
+fn words(found: Found) -> String {
+    match found {
+        Ok(()) => "ok".to_owned(),
+        Err(summary) => format!("error: {summary}"),
+    }
 }

@@ -82,7 +82,7 @@ async fn a_store_is_the_same_after_a_restart(#[values(Sqlite, Postgres)] engine:
         (store.trace(id).await.unwrap(), store.stats().await.unwrap()),
         before
     );
-    store.ping().await.unwrap();
+    store.check(noon()).await.unwrap();
     assert_eq!(store.engine(), engine);
 }
 
@@ -125,7 +125,7 @@ async fn a_closed_store_says_that_it_is_unavailable(#[values(Sqlite, Postgres)] 
             .is_unavailable()
     );
     assert!(handle.stats().await.unwrap_err().is_unavailable());
-    assert!(handle.ping().await.unwrap_err().is_unavailable());
+    assert!(handle.check(noon()).await.unwrap_err().is_unavailable());
 }
 
 #[rstest]

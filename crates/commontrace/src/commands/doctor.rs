@@ -86,7 +86,7 @@ async fn store(config: &Config) -> (Finding, Option<Store>) {
         let version = store.engine_version().await?;
         let stats = store.stats().await?;
         // A store that can be read may still be one that cannot be written.
-        store.tidy(Clock::System.now()).await?;
+        store.check(Clock::System.now()).await?;
         Ok::<_, commontrace_store::Error>((store, version, stats))
     };
     match opened.await {
