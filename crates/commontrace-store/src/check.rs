@@ -1,6 +1,6 @@
 //! Whether the store can be read and written at this moment, found out by doing both.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::FutureExt;
@@ -22,7 +22,11 @@ impl Trouble {
     }
 
     fn set(&self, trouble: Option<&'static str>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        *self.lock() = trouble;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<&'static str>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -59,10 +63,6 @@ impl Store {
     /// Returns in a few words why a write failed for want of room or of permission, until a
     /// [`Store::check`] goes well.
     pub fn trouble(&self) -> Option<&'static str> {
-        *self
-            .trouble
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        *self.trouble.lock()
     }
 }

@@ -104,7 +104,7 @@ impl From<sqlx::migrate::MigrateError> for Error {
 /// Returns the kind of outage that a result code stands for, if it says "not now" and not "never".
 ///
 /// SQLite codes are numbers whose low byte is the primary code: busy, locked, read-only,
-/// input/output error, full, cannot open. PostgreSQL's are five characters in classes: connection
+/// input/output error, full, cannot open; 4874 is an index of the write-ahead log that cannot grow. PostgreSQL's are five characters in classes: connection
 /// (08), transaction rollback (40), resources (53, with 53100 for the disk), operator intervention
 /// (57), system (58), and a server that is a read-only standby (25006), and lock not available
 /// (55P03).
@@ -117,10 +117,11 @@ fn outage(code: &str) -> Option<fn(String) -> Error> {
             _ => None,
         };
     }
-    match code.parse::<u32>().ok()? & 0xff {
-        8 => Some(Error::ReadOnly),
-        13 => Some(Error::Full),
-        5 | 6 | 10 | 14 => Some(Error::Unavailable),
+    let code: u32 = code.parse().ok()?;
+    match (code, code & 0xff) {
+        (4874, _) | (_, 13) => Some(Error::Full),
+        (_, 8) => Some(Error::ReadOnly),
+        (_, 5 | 6 | 10 | 14) => Some(Error::Unavailable),
         _ => None,
     }
 }
@@ -136,6 +137,7 @@ mod tests {
             ("517", "not available"),
             ("778", "not available"),
             ("13", "no room to write"),
+            ("4874", "no room to write"),
             ("8", "read-only"),
             ("1032", "read-only"),
             ("08006", "not available"),

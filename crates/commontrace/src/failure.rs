@@ -86,13 +86,13 @@ impl From<store::Error> for Failure {
     fn from(err: store::Error) -> Self {
         let hint = match &err {
             store::Error::Unavailable(_) => {
-                "check that the database runs, its disk has space, and this user may write there"
+                "check that the database runs, and that its disk has space and is sound"
             }
             store::Error::Full(_) => {
                 "free some space on the disk that holds the database (`df -h` shows how full it is) or raise its quota"
             }
             store::Error::ReadOnly(_) => {
-                "this user must be allowed to write the file and its directory; of a PostgreSQL cluster choose the primary, with default_transaction_read_only off"
+                "a file and its directory must be on a disk mounted for writing and belong to this user; of PostgreSQL servers choose the primary, with default_transaction_read_only off"
             }
             store::Error::Address(_) => "set DATABASE_URL or COMMONTRACE_DATA_DIR",
             store::Error::Newer(_) => "a backup from before the upgrade opens with this version",

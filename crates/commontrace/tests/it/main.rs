@@ -9,6 +9,7 @@
 mod client;
 mod commands;
 mod embedding;
+mod full_disk;
 mod leaks;
 mod moderating;
 mod place;
