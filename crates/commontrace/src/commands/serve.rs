@@ -59,7 +59,7 @@ pub async fn run(config: Config, flags: ConfigArgs, env: Environment) -> Result<
         hangups,
         Reload::new(config, flags, env),
     ));
-    let ended = serve::serve(listener, router(&app), &app.lifecycle, patience).await;
+    let ended = serve::serve(listener, router(&app), &app.lifecycle, &app.ids, patience).await;
     stop(app, tasks).await;
     if let Ended::CutOff(connections) = ended {
         tracing::warn!("{connections} connections did not finish in time and were cut off");
