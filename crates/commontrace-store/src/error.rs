@@ -18,6 +18,12 @@ pub enum Error {
     /// The address of the database is not one that can be used.
     #[error("the database address is not usable: {0}")]
     Address(String),
+    /// The file is a database whose pages contradict each other.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
+    /// The file is not a database of this program.
+    #[error("this is not a database of this program: {0}")]
+    Foreign(String),
     /// The database was written by a newer version of this program.
     #[error(
         "the database has migration {0}, which this version does not know; start the newer version that wrote it"
@@ -51,12 +57,14 @@ impl Error {
         }
     }
 
-    /// Rewrites what an outage says of itself; other errors stay.
+    /// Rewrites what the database said; other errors stay.
     pub(crate) fn map_reason(self, map: impl FnOnce(String) -> String) -> Self {
         match self {
             Self::Unavailable(reason) => Self::Unavailable(map(reason)),
             Self::Full(reason) => Self::Full(map(reason)),
             Self::ReadOnly(reason) => Self::ReadOnly(map(reason)),
+            Self::Damaged(reason) => Self::Damaged(map(reason)),
+            Self::Foreign(reason) => Self::Foreign(map(reason)),
             err => err,
         }
     }

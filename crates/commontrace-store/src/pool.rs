@@ -142,8 +142,8 @@ async fn open_sqlite(path: &Path) -> Result<Store> {
         .await
         .map_err(|err| name_file(path, err.into()))?
     {
-        return Err(Error::Address(format!(
-            "{} is the database of another program; choose another data directory",
+        return Err(Error::Foreign(format!(
+            "{} has tables of another program",
             path.display()
         )));
     }
@@ -173,7 +173,7 @@ async fn is_foreign(db: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     .await
 }
 
-/// Says which file it is that cannot be used, and what to do about it.
+/// Says which file it is that cannot be opened.
 pub(crate) fn name_file(path: &Path, err: Error) -> Error {
     /// SQLite's primary result code for a file whose pages contradict each other.
     const CORRUPT: u32 = 11;
@@ -183,14 +183,10 @@ pub(crate) fn name_file(path: &Path, err: Error) -> Error {
             .is_some_and(|code| code & 0xff == CORRUPT)
     };
     let path = path.display();
-    match err.map_reason(|reason| format!("cannot open {path}: {reason}")) {
-        Error::Database(err) if corrupt(&err) => Error::Address(format!(
-            "{path} is damaged ({err}); move it away and put a backup in its place"
-        )),
-        Error::Database(err) => Error::Address(format!(
-            "{path} is not a database of this program ({err}); move it away or choose another data directory",
-        )),
-        err => err,
+    match err {
+        Error::Database(err) if corrupt(&err) => Error::Damaged(format!("{path}: {err}")),
+        Error::Database(err) => Error::Foreign(format!("{path}: {err}")),
+        err => err.map_reason(|reason| format!("cannot open {path}: {reason}")),
     }
 }
 

@@ -72,13 +72,19 @@ impl fmt::Display for Failure {
 
 impl From<ConfigError> for Failure {
     fn from(err: ConfigError) -> Self {
+        let hint = match &err {
+            ConfigError::Unreadable { .. } => {
+                "name a file that this user may read with --config, or leave it out to go by the environment and the defaults"
+            }
+            _ => {
+                "`commontrace serve --help` lists the settings, `commontrace config show` their values"
+            }
+        };
         Self {
             code: USAGE,
             ..Self::new(chain(&err))
         }
-        .hint(
-            "`commontrace serve --help` lists the settings, `commontrace config show` their values",
-        )
+        .hint(hint)
     }
 }
 
@@ -95,6 +101,12 @@ impl From<store::Error> for Failure {
                 "a file and its directory must be on a disk mounted for writing and belong to this user; of PostgreSQL servers choose the primary, with default_transaction_read_only off"
             }
             store::Error::Address(_) => "set DATABASE_URL or COMMONTRACE_DATA_DIR",
+            store::Error::Damaged(_) => {
+                "move the file away with its -wal and -shm, and put a backup in its place"
+            }
+            store::Error::Foreign(_) => {
+                "choose another data directory with COMMONTRACE_DATA_DIR, or move the file away"
+            }
             store::Error::Newer(_) => "a backup from before the upgrade opens with this version",
             store::Error::Migrate(_) => {
                 "the schema was changed by something else; restore a backup, or start with another data directory"

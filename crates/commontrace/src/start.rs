@@ -193,13 +193,22 @@ fn show(bar: &ProgressBar, progress: Progress) {
 
 /// Returns the HTTP client of this program, with its time limits and TLS provider.
 pub fn http_client() -> Result<reqwest::Client, Failure> {
+    let client = http_client_builder().build();
+    client.map_err(|err| Failure::new(chain(&err)))
+}
+
+/// Returns the HTTP client for this machine itself, which no proxy can reach.
+pub fn local_http_client() -> Result<reqwest::Client, Failure> {
+    let client = http_client_builder().no_proxy().build();
+    client.map_err(|err| Failure::new(chain(&err)))
+}
+
+fn http_client_builder() -> reqwest::ClientBuilder {
     // Only the first call installs it; later ones find it there.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .connect_timeout(CONNECT)
         .user_agent(concat!("commontrace/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|err| Failure::new(chain(&err)))
 }
 
 /// Returns the hasher of API keys: with the configured pepper, else with one made for this store.
