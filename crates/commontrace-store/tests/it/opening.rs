@@ -185,7 +185,7 @@ async fn a_file_that_is_no_database_is_named_and_left_alone() {
     let err = refusal(&path).await;
     let said = err.to_string();
     assert!(
-        said.contains(path.to_str().unwrap()) && said.contains("move it away"),
+        said.contains(path.to_str().unwrap()) && said.contains("not a database of this program"),
         "{said}"
     );
     assert!(!err.is_unavailable(), "waiting does not help");
