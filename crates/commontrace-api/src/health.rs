@@ -10,8 +10,8 @@ use serde::Serialize;
 pub struct Health {
     /// `healthy`, or `degraded` when a part that requests need is away.
     pub status: &'static str,
-    /// Each part and how it is. `error` makes the whole degraded, except of `redis`, which requests
-    /// can do without.
+    /// Each part and how it is. `error`, or `error: ` and a few words, makes the whole degraded,
+    /// except of `redis`, which requests can do without.
     pub checks: BTreeMap<&'static str, String>,
     /// The program's version.
     pub version: &'static str,

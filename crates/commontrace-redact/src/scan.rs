@@ -117,7 +117,7 @@ fn pass(text: &str) -> Vec<Candidate> {
         rules::RULES[*index].find(&view, &mut out);
     }
     detect::assignment::find(&view, &hits.names, &mut out);
-    detect::command::find(&view, &hits.commands, &mut out);
+    detect::command::find(text, &view, &hits.commands, &mut out);
     detect::header::find(&view, &hits.headers, &mut out);
     detect::url::find(&view, &hits.urls, &mut out);
     detect::email::find(text, &hits.ats, &mut out);

@@ -15,6 +15,7 @@ use crate::lifecycle::Lifecycle;
 use crate::limiter::{Class, Limiter};
 use crate::metrics::Metrics;
 use crate::search::Search;
+use crate::store_check::StoreCheck;
 use crate::usage::Usage;
 
 /// Reports an account may make about itself in a minute. Clients make a few a day.
@@ -45,8 +46,36 @@ pub struct Parts {
     pub search: Search,
     /// Counts openings of traces.
     pub usage: Usage,
+    /// Whether the store can be read and written.
+    pub store_check: StoreCheck,
     /// What the operator decided.
     pub settings: ServerSettings,
+}
+
+impl Parts {
+    /// Joins these parts with those that begin empty: limits and the lifecycle of one process.
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        ids: Ids,
+        api_keys: ApiKeys,
+        search: Search,
+        settings: ServerSettings,
+    ) -> Self {
+        Self {
+            store,
+            clock,
+            ids,
+            api_keys,
+            search,
+            settings,
+            limiter: Limiter::in_memory(),
+            metrics: Metrics::install(),
+            lifecycle: Lifecycle::default(),
+            usage: Usage::default(),
+            store_check: StoreCheck::default(),
+        }
+    }
 }
 
 impl App {

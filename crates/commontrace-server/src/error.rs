@@ -89,6 +89,14 @@ impl ApiError {
         }
     }
 
+    /// 400: it is not a request.
+    pub fn malformed() -> Self {
+        Self::new(
+            Problem::Malformed,
+            "this is not a valid HTTP/1.1 request: its first line or one of its headers cannot be read",
+        )
+    }
+
     /// 401: no key in `header`.
     pub fn not_authenticated(header: &str) -> Self {
         let detail = format!("Not authenticated: send your API key in the {header} header");
@@ -136,6 +144,25 @@ impl ApiError {
         )
     }
 
+    /// 414: the address is longer than hyper reads.
+    pub fn uri_too_long() -> Self {
+        Self::new(
+            Problem::UriTooLong,
+            "the path and query of the request are too long",
+        )
+    }
+
+    /// 415: the body is compressed with `encoding`.
+    pub fn compressed(encoding: &str) -> Self {
+        Self::new(
+            Problem::Compressed,
+            format!(
+                "request bodies must not be compressed: send the JSON as it is, \
+                 without Content-Encoding: {encoding}"
+            ),
+        )
+    }
+
     /// 422 for the request as a whole, without a field to point at.
     pub fn unprocessable(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Problem::Invalid, detail)
@@ -173,6 +200,14 @@ impl ApiError {
                 format!("too many requests; try again in {seconds} s"),
             )
         }
+    }
+
+    /// 431: more headers, or larger ones, than hyper reads.
+    pub fn headers_too_large() -> Self {
+        Self::new(
+            Problem::HeadersTooLarge,
+            "the request has more than 100 headers, or headers that are too large",
+        )
     }
 
     /// 500; the cause goes to the log, not to the client.
@@ -243,6 +278,15 @@ impl ApiError {
         self.problem.row().status
     }
 
+    /// Returns the body of the answer.
+    pub(crate) fn into_json(mut self) -> Vec<u8> {
+        self.json()
+    }
+
+    fn json(&mut self) -> Vec<u8> {
+        serde_json::to_vec(&self.body()).expect("a problem has only string keys")
+    }
+
     fn body(&mut self) -> ProblemBody {
         let row = self.problem.row();
         let errors = std::mem::take(&mut self.errors);
@@ -275,7 +319,7 @@ impl From<commontrace_store::Error> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(mut self) -> Response {
-        let body = serde_json::to_vec(&self.body()).expect("a problem has only string keys");
+        let body = self.json();
         let problem_json = HeaderValue::from_static("application/problem+json");
         let mut response =
             (self.status(), [(header::CONTENT_TYPE, problem_json)], body).into_response();

@@ -24,6 +24,7 @@ pub mod seeds;
 pub mod serve;
 pub mod shared;
 pub mod startup;
+pub mod store_check;
 #[cfg(test)]
 mod testing;
 pub mod usage;

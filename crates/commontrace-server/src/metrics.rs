@@ -147,6 +147,13 @@ pub fn http_request(method: &'static str, path: &str, status: StatusCode, took: 
     histogram!(HTTP_DURATION, "method" => method, "path" => path).record(took);
 }
 
+/// Counts a request that could not be read, and so has neither a method nor a route.
+pub fn http_refusal(status: StatusCode) {
+    let code = status.as_str().to_owned();
+    counter!(HTTP_REQUESTS, "method" => "other", "path" => "unmatched", "status_code" => code)
+        .increment(1);
+}
+
 /// Counts an answered search.
 pub fn search(has_tags: bool, took: Duration) {
     let has_tags = if has_tags { "true" } else { "false" };

@@ -14,11 +14,7 @@ use crate::api_key::ApiKeys;
 use crate::app::{App, Parts, ServerSettings};
 use crate::clock::Clock;
 use crate::ids::Ids;
-use crate::lifecycle::Lifecycle;
-use crate::limiter::Limiter;
-use crate::metrics::Metrics;
 use crate::search::Search;
-use crate::usage::Usage;
 
 pub fn noon() -> DateTime<Utc> {
     "2026-01-02T12:00:00Z".parse().unwrap()
@@ -28,18 +24,14 @@ pub fn noon() -> DateTime<Utc> {
 pub async fn app(settings: ServerSettings) -> (App, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let location = Location::File(dir.path().join("test.db"));
-    let app = App::new(Parts {
-        store: Store::open(&location).await.unwrap(),
-        clock: Clock::manual(noon()),
-        ids: Ids::seeded(0),
-        api_keys: ApiKeys::new(b"pepper"),
-        limiter: Limiter::in_memory(),
-        metrics: Metrics::install(),
-        lifecycle: Lifecycle::default(),
-        search: Search::new(None, None),
-        usage: Usage::default(),
+    let app = App::new(Parts::new(
+        Store::open(&location).await.unwrap(),
+        Clock::manual(noon()),
+        Ids::seeded(0),
+        ApiKeys::new(b"pepper"),
+        Search::new(None, None),
         settings,
-    });
+    ));
     (app, dir)
 }
 

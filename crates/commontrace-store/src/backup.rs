@@ -14,6 +14,9 @@ pub enum BackupError {
     /// The target is there already, and a backup is never written over something.
     #[error("{0} exists already; choose another name or remove it")]
     Exists(String),
+    /// There is no store to copy.
+    #[error("there is no database {0}, so nothing to back up")]
+    Nothing(String),
     /// PostgreSQL has its own tool.
     #[error("a PostgreSQL database is backed up with `pg_dump --format=custom`")]
     Postgres,
@@ -41,15 +44,20 @@ impl Store {
         if target.exists() {
             return Err(BackupError::Exists(name));
         }
+        if !path.exists() {
+            return Err(BackupError::Nothing(path.display().to_string()));
+        }
+        let cannot_write = |source| BackupError::Write {
+            path: name.clone(),
+            source,
+        };
         let mut partial = target.as_os_str().to_owned();
         partial.push(".partial");
         let partial = Path::new(&partial);
-        let _ = std::fs::remove_file(partial);
+        // An empty file is as good as none to SQLite, which would not say why it cannot make one.
+        File::create(partial).map_err(cannot_write)?;
         let copied = vacuum_into(path, partial).await;
-        let renamed = copied.and_then(|()| {
-            put_in_place(partial, target)
-                .map_err(|source| BackupError::Write { path: name, source })
-        });
+        let renamed = copied.and_then(|()| put_in_place(partial, target).map_err(cannot_write));
         if renamed.is_err() {
             let _ = std::fs::remove_file(partial);
         }
@@ -68,12 +76,14 @@ async fn vacuum_into(path: &Path, target: &Path) -> Result<(), BackupError> {
         .execute(&mut connection)
         .await
         .map_err(|err| match Error::from(err) {
-            Error::Unavailable(reason) => Error::Unavailable(format!(
-                "cannot copy {} to {}: {reason}",
-                path.display(),
-                target.display()
-            )),
-            err => name_file(path, err),
+            err @ Error::Database(_) => name_file(path, err),
+            err => err.map_reason(|reason| {
+                format!(
+                    "cannot copy {} to {}: {reason}",
+                    path.display(),
+                    target.display()
+                )
+            }),
         })?;
     connection.close().await.map_err(Error::from)?;
     Ok(())

@@ -6,9 +6,15 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database cannot serve this now: away, locked, out of connections, read-only or full.
+    /// The database cannot serve this now: away, locked, or out of connections.
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// There is no room to write: the disk, a quota or the database is full.
+    #[error("the database has no room to write: {0}")]
+    Full(String),
+    /// Reading works and writing is refused: a standby, or a file that may not be written.
+    #[error("the database is read-only: {0}")]
+    ReadOnly(String),
     /// The address of the database is not one that can be used.
     #[error("the database address is not usable: {0}")]
     Address(String),
@@ -16,6 +22,13 @@ pub enum Error {
     #[error("the database is not available: {0}")]
     Undone(String),
     /// The database was lost while a transaction was committed.
+    /// The file is a database whose pages contradict each other.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
+    /// The file is not a database of this program.
+    #[error("this is not a database of this program: {0}")]
+    Foreign(String),
+    /// The database was written by a newer version of this program.
     #[error(
         "the database was lost in the middle of a commit, which may or may not have been done: {0}"
     )]
@@ -46,8 +59,45 @@ impl Error {
     pub fn is_unavailable(&self) -> bool {
         matches!(
             self,
-            Self::Unavailable(_) | Self::Undone(_) | Self::Unsettled(_)
+            Self::Unavailable(_)
+                | Self::Full(_)
+                | Self::ReadOnly(_)
+                | Self::Undone(_)
+                | Self::Unsettled(_)
         )
+    }
+
+    /// Returns what is wrong in a few words that give nothing away, for those who may not read the
+    /// log.
+    pub fn summary(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) | Self::Undone(_) | Self::Unsettled(_) => "not available",
+            Self::Full(_) => "no room to write",
+            Self::ReadOnly(_) => "read-only",
+            _ => "not usable",
+        }
+    }
+
+    /// Rewrites what the database said; other errors stay.
+    pub(crate) fn map_reason(self, map: impl FnOnce(String) -> String) -> Self {
+        match self {
+            Self::Unavailable(reason) => Self::Unavailable(map(reason)),
+            Self::Full(reason) => Self::Full(map(reason)),
+            Self::ReadOnly(reason) => Self::ReadOnly(map(reason)),
+            Self::Damaged(reason) => Self::Damaged(map(reason)),
+            Self::Foreign(reason) => Self::Foreign(map(reason)),
+            err => err,
+        }
+    }
+
+    /// Returns what a write is told that failed with this, or shared a commit that did.
+    pub(crate) fn for_each_write(&self) -> Self {
+        match self {
+            Self::Unavailable(reason) => Self::Unavailable(reason.clone()),
+            Self::Full(reason) => Self::Full(reason.clone()),
+            Self::ReadOnly(reason) => Self::ReadOnly(reason.clone()),
+            err => Self::Unavailable(err.to_string()),
+        }
     }
 }
 
@@ -58,19 +108,18 @@ impl From<sqlx::Error> for Error {
         {
             return Self::Undone(err.to_string());
         }
-        let unavailable = match &err {
+        let outage = match &err {
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => true,
-            sqlx::Error::Database(db) => db.code().is_some_and(|code| is_transient(&code)),
-            _ => false,
+            | sqlx::Error::WorkerCrashed => Some(Self::Unavailable as fn(String) -> Self),
+            sqlx::Error::Database(db) => db.code().and_then(|code| outage(&code)),
+            _ => None,
         };
-        if unavailable {
-            Self::Unavailable(err.to_string())
-        } else {
-            Self::Database(err)
+        match outage {
+            Some(outage) => outage(err.to_string()),
+            None => Self::Database(err),
         }
     }
 }
@@ -92,36 +141,59 @@ fn is_undone(code: &str) -> bool {
     matches!(code, "40001" | "40P01")
 }
 
-/// Returns whether a result code says "not now" and not "never".
+/// Returns the kind of outage that a result code stands for, if it says "not now" and not "never".
 ///
 /// SQLite codes are numbers whose low byte is the primary code: busy, locked, read-only,
-/// input/output error, full, cannot open. PostgreSQL's are five characters in classes: connection
-/// (08), transaction rollback (40), resources (53), operator intervention (57), system (58), and a
-/// server that is a read-only standby (25006), and lock not available (55P03).
-fn is_transient(code: &str) -> bool {
+/// input/output error, full, cannot open; 4874 is an index of the write-ahead log that cannot grow. PostgreSQL's are five characters in classes: connection
+/// (08), transaction rollback (40), resources (53, with 53100 for the disk), operator intervention
+/// (57), system (58), and a server that is a read-only standby (25006), and lock not available
+/// (55P03).
+fn outage(code: &str) -> Option<fn(String) -> Error> {
     if code.len() == 5 {
-        return ["08", "40", "53", "57", "58"]
-            .iter()
-            .any(|class| code.starts_with(class))
-            || code == "25006"
-            || code == "55P03";
+        return match (code, &code[..2]) {
+            ("53100", _) => Some(Error::Full),
+            ("25006", _) => Some(Error::ReadOnly),
+            ("55P03", _) | (_, "08" | "40" | "53" | "57" | "58") => Some(Error::Unavailable),
+            _ => None,
+        };
     }
-    const BUSY: [u32; 6] = [5, 6, 8, 10, 13, 14];
-    code.parse::<u32>()
-        .is_ok_and(|code| BUSY.contains(&(code & 0xff)))
+    let code: u32 = code.parse().ok()?;
+    match (code, code & 0xff) {
+        (4874, _) | (_, 13) => Some(Error::Full),
+        (_, 8) => Some(Error::ReadOnly),
+        (_, 5 | 6 | 10 | 14) => Some(Error::Unavailable),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_transient;
+    use super::*;
 
     #[test]
     fn a_full_disk_and_a_lost_server_are_worth_another_try_and_a_constraint_is_not() {
-        for code in ["5", "517", "13", "8", "08006", "40P01", "53300", "57P01"] {
-            assert!(is_transient(code), "{code}");
+        for (code, summary) in [
+            ("5", "not available"),
+            ("517", "not available"),
+            ("778", "not available"),
+            ("13", "no room to write"),
+            ("4874", "no room to write"),
+            ("8", "read-only"),
+            ("1032", "read-only"),
+            ("08006", "not available"),
+            ("40P01", "not available"),
+            ("53300", "not available"),
+            ("53100", "no room to write"),
+            ("25006", "read-only"),
+            ("57P01", "not available"),
+        ] {
+            let err = outage(code).map(|outage| outage(String::new()));
+            let err = err.unwrap_or_else(|| panic!("{code} is an outage"));
+            assert!(err.is_unavailable(), "{code}");
+            assert_eq!(err.summary(), summary, "{code}");
         }
         for code in ["1", "19", "2067", "23505", "42601", ""] {
-            assert!(!is_transient(code), "{code}");
+            assert!(outage(code).is_none(), "{code}");
         }
     }
 }

@@ -8,6 +8,7 @@ mod accounts;
 mod amendments;
 mod backup;
 mod changes;
+mod check;
 mod embeddings;
 mod error;
 mod housekeeping;
@@ -55,6 +56,7 @@ pub use wal::{NotAPosition, WalPosition};
 
 use std::sync::Arc;
 
+use check::Trouble;
 use pool::Pool;
 use replica::{Replica, Session};
 use write::Writer;
@@ -66,4 +68,5 @@ pub struct Store {
     writer: Writer,
     replica: Option<Arc<Replica>>,
     session: Session,
+    trouble: Trouble,
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -120,7 +121,12 @@ impl SqliteLock {
             .open(&lock)
             .and_then(|file| file.lock().map(|()| file))
             .map_err(|err| {
-                Error::Unavailable(format!(
+                let outage = match err.kind() {
+                    ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Error::Full,
+                    ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Error::ReadOnly,
+                    _ => Error::Unavailable,
+                };
+                outage(format!(
                     "cannot write {}: {err}; check that the directory exists and may be written",
                     lock.display()
                 ))

@@ -8,6 +8,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, Connection};
 use sqlx::{PgPool, SqliteConnection, SqlitePool};
 
+use crate::check::Trouble;
 use crate::postgres::{self, Connections, result_code};
 use crate::replica::{Replica, ReplicaSettings, Session};
 use crate::write::Writer;
@@ -139,15 +140,6 @@ impl Store {
         }
     }
 
-    /// Asks the database for a sign of life.
-    pub async fn ping(&self) -> Result<()> {
-        on_pool!(self, |db| sqlx::query("SELECT 1")
-            .execute(db)
-            .await
-            .map(drop))?;
-        Ok(())
-    }
-
     /// Finishes every accepted write and closes all connections.
     pub async fn close(&self) {
         let writer = self.writer.close().await;
@@ -191,8 +183,8 @@ async fn open_sqlite(path: &Path) -> Result<Store> {
         .await
         .map_err(|err| name_file(path, err.into()))?
     {
-        return Err(Error::Address(format!(
-            "{} is the database of another program; choose another data directory",
+        return Err(Error::Foreign(format!(
+            "{} has tables of another program",
             path.display()
         )));
     }
@@ -210,6 +202,7 @@ async fn open_sqlite(path: &Path) -> Result<Store> {
         writer: Writer::sqlite(writer),
         replica: None,
         session: Session::default(),
+        trouble: Trouble::default(),
     })
 }
 
@@ -223,7 +216,7 @@ async fn is_foreign(db: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     .await
 }
 
-/// Says which file it is that cannot be used, and what to do about it.
+/// Says which file it is that cannot be opened.
 pub(crate) fn name_file(path: &Path, err: Error) -> Error {
     /// SQLite's primary result code for a file whose pages contradict each other.
     const CORRUPT: u32 = 11;
@@ -234,14 +227,9 @@ pub(crate) fn name_file(path: &Path, err: Error) -> Error {
     };
     let path = path.display();
     match err {
-        Error::Unavailable(reason) => Error::Unavailable(format!("cannot open {path}: {reason}")),
-        Error::Database(err) if corrupt(&err) => Error::Address(format!(
-            "{path} is damaged ({err}); move it away and put a backup in its place"
-        )),
-        Error::Database(err) => Error::Address(format!(
-            "{path} is not a database of this program ({err}); move it away or choose another data directory",
-        )),
-        err => err,
+        Error::Database(err) if corrupt(&err) => Error::Damaged(format!("{path}: {err}")),
+        Error::Database(err) => Error::Foreign(format!("{path}: {err}")),
+        err => err.map_reason(|reason| format!("cannot open {path}: {reason}")),
     }
 }
 
@@ -264,6 +252,7 @@ async fn open_postgres(
         pool: Pool::Postgres(pool),
         replica,
         session: Session::default(),
+        trouble: Trouble::default(),
     })
 }
 

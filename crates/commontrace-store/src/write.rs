@@ -31,7 +31,7 @@ type Reply = Box<dyn FnOnce(Result<()>) + Send>;
 
 /// A queued write: runs inside a savepoint, says why to undo it if it failed, and how to answer.
 type Queued =
-    Box<dyn for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, (Option<String>, Reply)> + Send>;
+    Box<dyn for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, (Option<Error>, Reply)> + Send>;
 
 /// Where writes go.
 #[derive(Debug, Clone)]
@@ -86,7 +86,7 @@ impl Store {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T>> + Clone + Send + 'static,
     {
-        match &self.writer {
+        let written = match &self.writer {
             Writer::Sqlite(writer) => writer.write(op).await,
             Writer::Postgres(pool) => {
                 let (pool, notes) = (pool.clone(), self.note_taker());
@@ -105,7 +105,8 @@ impl Store {
                 .await
                 .unwrap_or_else(|_| Err(Error::Unavailable("a write was aborted".to_owned())))
             }
-        }
+        };
+        written.inspect_err(|err| self.trouble.note(err))
     }
 }
 
@@ -150,7 +151,7 @@ impl SqliteWriter {
                     .catch_unwind()
                     .await
                     .unwrap_or_else(|_| Err(Error::Unavailable("a write panicked".to_owned())));
-                let failure = result.as_ref().err().map(reason);
+                let failure = result.as_ref().err().map(Error::for_each_write);
                 let reply: Reply = Box::new(move |committed| {
                     // Nobody listens any more when the caller went away.
                     let _ = answer.send(committed.and(result));
@@ -182,23 +183,10 @@ async fn write_groups(
             let _ = connection.execute("ROLLBACK").await;
         }
         for reply in replies {
-            reply(
-                outcome
-                    .as_ref()
-                    .map(drop)
-                    .map_err(|err| Error::Unavailable(reason(err))),
-            );
+            reply(outcome.as_ref().map(drop).map_err(Error::for_each_write));
         }
     }
     connection
-}
-
-/// Says why something failed, without what every such error begins with.
-fn reason(err: &Error) -> String {
-    match err {
-        Error::Unavailable(reason) => reason.clone(),
-        err => err.to_string(),
-    }
 }
 
 /// Runs a group in one transaction. A write that was not begun when this fails is dropped, which
@@ -215,13 +203,13 @@ async fn write_group(
     for queued in group {
         let (failure, reply) = queued(&mut Tx::Sqlite(connection)).await;
         replies.push(reply);
-        let Some(reason) = failure else {
+        let Some(failure) = failure else {
             connection.execute("RELEASE write; SAVEPOINT write").await?;
             continue;
         };
         if connection.execute("ROLLBACK TO write").await.is_err() {
             // A full disk or the like makes SQLite undo the whole transaction by itself.
-            return Err(Error::Unavailable(reason));
+            return Err(failure);
         }
     }
     connection.execute("COMMIT").await?;
@@ -334,8 +322,9 @@ mod tests {
         for refused in [beside, large] {
             let err = refused.expect_err("it is full");
             assert!(err.is_unavailable(), "{err:?}");
-            assert!(err.to_string().contains("full"), "{err}");
+            assert!(matches!(&err, Error::Full(_)), "{err:?}");
         }
+        assert_eq!(store.trouble(), Some("no room to write"));
         assert_eq!(names(&store).await, [""; 0]);
         run(&store, "INSERT INTO meta VALUES ('small', '')")
             .await
@@ -344,6 +333,10 @@ mod tests {
             .await
             .expect("there is room again");
         run(&store, LARGE).await.expect("now it fits");
-        assert_eq!(names(&store).await, ["large", "small"]);
+        assert_eq!(store.trouble(), Some("no room to write"));
+        let noon = "2026-01-02T12:00:00Z".parse().expect("a time");
+        store.check(noon).await.expect("it can be written");
+        assert_eq!(store.trouble(), None);
+        assert_eq!(names(&store).await, ["large", "last_check", "small"]);
     }
 }

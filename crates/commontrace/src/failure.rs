@@ -72,13 +72,19 @@ impl fmt::Display for Failure {
 
 impl From<ConfigError> for Failure {
     fn from(err: ConfigError) -> Self {
+        let hint = match &err {
+            ConfigError::Unreadable { .. } => {
+                "name a file that this user may read with --config, or leave it out to go by the environment and the defaults"
+            }
+            _ => {
+                "`commontrace serve --help` lists the settings, `commontrace config show` their values"
+            }
+        };
         Self {
             code: USAGE,
             ..Self::new(chain(&err))
         }
-        .hint(
-            "`commontrace serve --help` lists the settings, `commontrace config show` their values",
-        )
+        .hint(hint)
     }
 }
 
@@ -86,10 +92,22 @@ impl From<store::Error> for Failure {
     fn from(err: store::Error) -> Self {
         let hint = match &err {
             store::Error::Unavailable(_) | store::Error::Undone(_) | store::Error::Unsettled(_) => {
-                "check that the database runs, its disk has space, and this user may write there; `commontrace doctor` looks at each"
+                "check that the database runs, and that its disk has space and is sound; `commontrace doctor` looks at each"
+            }
+            store::Error::Full(_) => {
+                "free some space on the disk that holds the database (`df -h` shows how full it is) or raise its quota"
+            }
+            store::Error::ReadOnly(_) => {
+                "a file and its directory must be on a disk mounted for writing and belong to this user; of PostgreSQL servers choose the primary, with default_transaction_read_only off"
             }
             store::Error::Address(_) => {
                 "set DATABASE_URL (and DATABASE_READ_URL, if there is a replica) or COMMONTRACE_DATA_DIR"
+            }
+            store::Error::Damaged(_) => {
+                "move the file away with its -wal and -shm, and put a backup in its place"
+            }
+            store::Error::Foreign(_) => {
+                "choose another data directory with COMMONTRACE_DATA_DIR, or move the file away"
             }
             store::Error::Newer { .. } => {
                 "a backup from before the upgrade opens with this version"

@@ -14,10 +14,8 @@ use commontrace_server::error::chain;
 use commontrace_server::ids::Ids;
 use commontrace_server::lifecycle::Lifecycle;
 use commontrace_server::limiter::Limiter;
-use commontrace_server::metrics::Metrics;
 use commontrace_server::search::Search;
 use commontrace_server::shared::{PATIENCE, QueryVectors, Redis};
-use commontrace_server::usage::Usage;
 use commontrace_store::{Connections, Location, ReplicaSettings, Store};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -242,12 +240,17 @@ fn show(bar: &ProgressBar, progress: Progress) {
 
 /// Returns the HTTP client of this program, with its time limits and TLS provider.
 pub fn http_client() -> Result<reqwest::Client, Failure> {
-    http_client_builder()
-        .build()
-        .map_err(|err| Failure::new(chain(&err)))
+    let client = http_client_builder().build();
+    client.map_err(|err| Failure::new(chain(&err)))
 }
 
-/// Returns the same, still to be built.
+/// Returns the HTTP client for this machine itself, which no proxy can reach.
+pub fn local_http_client() -> Result<reqwest::Client, Failure> {
+    let client = http_client_builder().no_proxy().build();
+    client.map_err(|err| Failure::new(chain(&err)))
+}
+
+/// Returns the builder of both.
 pub fn http_client_builder() -> reqwest::ClientBuilder {
     // Only the first call installs it; later ones find it there.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -275,7 +278,7 @@ pub async fn api_keys(config: &Config, store: &Store) -> Result<ApiKeys, Failure
 pub async fn redis(config: &Config) -> Option<Redis> {
     let address = config.storage.redis_url.clone()?;
     // Before the first look at Redis, whose outcome is a metric.
-    Metrics::install();
+    commontrace_server::metrics::Metrics::install();
     Some(Redis::connect(address, PATIENCE).await)
 }
 
@@ -295,17 +298,18 @@ pub async fn app(
         ),
         None => (Limiter::in_memory(), None),
     };
+    let parts = Parts::new(
+        store.clone(),
+        Clock::System,
+        Ids::Random,
+        api_keys(config, &store).await?,
+        Search::new(embedder, shared),
+        server_settings(config),
+    );
     Ok(App::new(Parts {
-        api_keys: api_keys(config, &store).await?,
-        store,
-        clock: Clock::System,
-        ids: Ids::Random,
         limiter,
-        metrics: Metrics::install(),
         lifecycle,
-        search: Search::new(embedder, shared),
-        usage: Usage::default(),
-        settings: server_settings(config),
+        ..parts
     }))
 }
 

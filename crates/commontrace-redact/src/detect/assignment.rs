@@ -1,5 +1,5 @@
 //! Values given to a name that says they are secret: `password: …`, `DB_PASSWORD=…`, `--token …`,
-//! `<password>…</password>`, `the password is …`.
+//! `<password>…</password>`, `define('DB_PASSWORD', '…')`, `the password is …`.
 //!
 //! The hard part is what to leave alone. A value is believed only if it could be a secret by its
 //! characters: words, code (`os.environ["X"]`, `config.password`, `str`) and placeholders are not. The price:
@@ -153,7 +153,7 @@ fn is_chosen_word(value: &str) -> bool {
 }
 
 /// Whether the characters are those of a chosen password: more than one kind of them.
-fn is_password(value: &str) -> bool {
+pub(crate) fn is_password(value: &str) -> bool {
     let letters = value.chars().any(char::is_alphabetic);
     let digits = value.chars().filter(char::is_ascii_digit).count();
     let symbols = value.contains(|c: char| {
@@ -240,6 +240,18 @@ mod tests {
                 "<password>[redacted:password]</password>",
             ),
             (
+                "define('DB_PASSWORD', 'hunter22x');",
+                "define('DB_PASSWORD', '[redacted:password]');",
+            ),
+            (
+                "define( \"DB_PASSWORD\",\n  \"hunter22x\" );",
+                "define( \"DB_PASSWORD\",\n  \"[redacted:password]\" );",
+            ),
+            (
+                "DEFINE('API_SECRET_KEY', 'q8W2e5R1t9Y3');",
+                "DEFINE('API_SECRET_KEY', '[redacted:secret]');",
+            ),
+            (
                 "GET /x?token=a1b2c3d4e5f6g7h8&y=1",
                 "GET /x?token=[redacted:secret]&y=1",
             ),
@@ -282,6 +294,10 @@ mod tests {
             "\"AWS::SecretsManager::Secret\": \"c85175a4ebcce361\"",
             "const E_PASSWORD: i32 = -2147212282i32;",
             "bypass: abc123de, compass=x1y2z3",
+            "define('DB_PASSWORD', getenv('DB_PASSWORD_V2'));",
+            "define('DB_PASSWORD', 'password_here');",
+            "fields = ['password', 'sha256_hex']",
+            "predefined('password', 'abc123de', 'x')[0] == undefine('a')",
         ] {
             assert_eq!(redact(text).findings, [], "{text}");
         }

@@ -3,6 +3,7 @@
 //! Only options known to take a password are read. Long ones (`--password …`) are `assignment`'s, and a
 //! bare `-p` means anything: `mkdir -p src`.
 
+use super::assignment;
 use crate::Kind;
 use crate::placeholder;
 use crate::scan::{Candidate, Rank};
@@ -19,10 +20,12 @@ pub(crate) enum Usage {
     Login,
     /// `-ppassword`, where a user is named by `-u`.
     Attached,
+    /// `use \\host\share password /user:name`, in either order.
+    Share,
 }
 
 /// Commands in small letters, and how each takes its password.
-pub(crate) const NAMES: [(&str, Usage); 11] = [
+pub(crate) const NAMES: [(&str, Usage); 12] = [
     (
         "curl",
         Usage::UserAndPassword(&["-u", "--user", "-U", "--proxy-user"]),
@@ -37,10 +40,11 @@ pub(crate) const NAMES: [(&str, Usage); 11] = [
     ("podman", Usage::Login),
     ("mysql", Usage::Attached),
     ("mysqldump", Usage::Attached),
+    ("net", Usage::Share),
 ];
 
-/// Adds the passwords of the commands whose names end at the given places.
-pub(crate) fn find(view: &str, names: &[(usize, Usage)], out: &mut Vec<Candidate>) {
+/// Adds the passwords of the commands whose names end at the given places of `text` and its `view`.
+pub(crate) fn find(text: &str, view: &str, names: &[(usize, Usage)], out: &mut Vec<Candidate>) {
     // A command named again within the words of the same command has no other options.
     let mut read_to: Vec<(Usage, usize)> = Vec::new();
     for (end, usage) in names {
@@ -48,7 +52,9 @@ pub(crate) fn find(view: &str, names: &[(usize, Usage)], out: &mut Vec<Candidate
         if is_read || !view[*end..].starts_with([' ', '\t']) {
             continue;
         }
-        let words = words(view, *end);
+        // The backslashes of a share's name are no escapes.
+        let line = if *usage == Usage::Share { text } else { view };
+        let words = words(line, *end);
         read_to.retain(|(read, _)| read != usage);
         read_to.push((
             *usage,
@@ -86,6 +92,7 @@ fn passwords<'a>(words: &[Word<'a>], usage: Usage) -> Vec<Word<'a>> {
             values(words, "-p")
         }
         Usage::Login => Vec::new(),
+        Usage::Share => of_share(words).into_iter().collect(),
         Usage::Attached => {
             let names_user = words
                 .iter()
@@ -99,6 +106,32 @@ fn passwords<'a>(words: &[Word<'a>], usage: Usage) -> Vec<Word<'a>> {
                 .collect()
         }
     }
+}
+
+/// The password of `use \\host\share /user:name password`: the word after the share, or after the
+/// user. Where a sentence goes on after the command, it has to look like one.
+fn of_share<'a>(words: &[Word<'a>]) -> Option<Word<'a>> {
+    let is = |word: &str, start: &str| {
+        word.get(..start.len())
+            .is_some_and(|found| found.eq_ignore_ascii_case(start))
+    };
+    let ((_, verb), words) = words.split_first()?;
+    if !verb.eq_ignore_ascii_case("use") || !words.iter().any(|(_, word)| is(word, "/user:")) {
+        return None;
+    }
+    let share = words.iter().position(|(_, word)| word.starts_with(r"\\"))?;
+    let mut plain = words[share + 1..]
+        .iter()
+        .filter(|(_, word)| !word.starts_with('/'));
+    let (first, goes_on) = (plain.next()?, plain.next().is_some());
+    // In JSON the end of the line is an escape.
+    let password = [r"\n", r"\r", "\\\""]
+        .iter()
+        .fold(first.1, |word, end| word.split(end).next().unwrap_or(word));
+    let is_whole = !goes_on && password == first.1;
+    let is_asked_for = password == "*";
+    (!is_asked_for && (is_whole || assignment::is_password(password)))
+        .then_some((first.0, password))
 }
 
 /// The values of an option: the word after it, or what is attached to it.
@@ -194,6 +227,26 @@ mod tests {
                 "docker login -u mira -p tigerlily x",
                 "docker login -u mira -p [redacted:password-in-command] x",
             ),
+            (
+                r"net use \\nas\media /user:dom\bob PassW0rd",
+                r"net use \\nas\media /user:dom\bob [redacted:password-in-command]",
+            ),
+            (
+                r"NET USE Z: \\nas\media tigerlily /USER:bob /persistent:yes",
+                r"NET USE Z: \\nas\media [redacted:password-in-command] /USER:bob /persistent:yes",
+            ),
+            (
+                r#"`net use "\\nas\my media" /user:bob "tiger lily 1"` fails"#,
+                r#"`net use "\\nas\my media" /user:bob "[redacted:password-in-command]"` fails"#,
+            ),
+            (
+                r"net use \\nas\media /user:bob PassW0rd fails with error 1326",
+                r"net use \\nas\media /user:bob [redacted:password-in-command] fails with error 1326",
+            ),
+            (
+                r#"{"run": "net use \\\\nas\\tools /user:dom\\nina PassW0rd\nnet view"}"#,
+                r#"{"run": "net use \\\\nas\\tools /user:dom\\nina [redacted:password-in-command]\nnet view"}"#,
+            ),
         ];
         for (text, expected) in cases {
             assert_eq!(redact(text).text, expected);
@@ -210,6 +263,11 @@ mod tests {
             "find / -name mysql -print",
             "mysql -u root -p app",
             "curl -u https://x.io/tigerlily",
+            r"net use \\nas\media /user:bob * /persistent:yes",
+            r"net use \\nas\media /user:bob %PASSWORD%",
+            r"net use \\nas\media /user:bob gives system error 1326",
+            r"net use Z: \\nas\media fails; net use Z: /delete",
+            r"net start tigerlily /user:bob \\nas\media x",
         ] {
             assert_eq!(redact(text).findings, [], "{text}");
         }

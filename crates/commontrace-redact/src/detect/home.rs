@@ -67,7 +67,7 @@ fn name(text: &str, at: usize) -> Option<(usize, usize)> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Style {
     Unix,
-    /// Spaces are allowed where a backslash follows.
+    /// Spaces are allowed where a backslash follows, or a slash after words with capitals.
     Windows,
     /// Ends at a dash.
     Dashed,
@@ -182,7 +182,10 @@ fn name_at(rest: &str, style: Style) -> &str {
     let spaced = rest
         .find(|c: char| !(is_name(c) || c == ' '))
         .unwrap_or(rest.len());
-    let is_spaced = style == Style::Windows && spaced > end && rest[spaced..].starts_with('\\');
+    let is_spaced = style == Style::Windows
+        && spaced > end
+        && (rest[spaced..].starts_with('\\')
+            || (rest[spaced..].starts_with('/') && is_full_name(&rest[..spaced])));
     let end = if is_spaced { spaced } else { end };
     let end = end + short_name_mark(&rest[end..], style);
     if end > LONGEST {
@@ -190,6 +193,14 @@ fn name_at(rest: &str, style: Style) -> &str {
     } else {
         rest[..end].trim_end_matches(['.', '-', ' '])
     }
+}
+
+/// Whether words are those of a person's name and not `mira src`, where another path follows.
+fn is_full_name(words: &str) -> bool {
+    words.split(' ').count() <= 4
+        && words
+            .split(' ')
+            .all(|word| word.starts_with(char::is_uppercase))
 }
 
 /// The length of the `~1` of a Windows short name.
@@ -242,6 +253,12 @@ mod tests {
             ("/home/mira/src/app.py", "/home/[user]/src/app.py"),
             ("cd /Users/mira.holt", "cd /Users/[user]"),
             (r"C:\Users\Mira Holt\AppData", r"C:\Users\[user]\AppData"),
+            ("C:/Users/John Smith/project", "C:/Users/[user]/project"),
+            ("/mnt/c/Users/Mira Ann Holt/x", "/mnt/c/Users/[user]/x"),
+            (
+                "cp C:/Users/mira src/main.rs C:/Users/Mira to/",
+                "cp C:/Users/[user] src/main.rs C:/Users/[user] to/",
+            ),
             (r"C:\Users\MIRAH~1\Temp", r"C:\Users\[user]\Temp"),
             (
                 "vscode-remote://wsl+ubuntu/home/mira/x",

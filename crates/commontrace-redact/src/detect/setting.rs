@@ -59,6 +59,9 @@ fn past_sign(view: &str, end: usize) -> Option<(&str, Form)> {
         return Some((value, Form::Environment));
     }
     let blank = [' ', '\t'];
+    if let Some(value) = past_comma(name, rest) {
+        return Some((value, Form::Quoted));
+    }
     if let Some(value) = [" is ", " was ", " is: ", " was: "]
         .iter()
         .find_map(|word| rest.strip_prefix(word))
@@ -80,6 +83,17 @@ fn past_sign(view: &str, end: usize) -> Option<(&str, Form)> {
     }
     let value = value.trim_start_matches(blank);
     Some((past_type(value).unwrap_or(value), Form::Bare))
+}
+
+/// Past the comma in PHP's `define('NAME', 'value')`. Elsewhere a comma only parts two names.
+fn past_comma<'a>(name: &str, rest: &'a str) -> Option<&'a str> {
+    let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let before = &name[..name.len() - name_before(name).len()];
+    let call = before.strip_suffix(quote)?.trim_end().strip_suffix('(')?;
+    let is_define = tail(call.trim_end(), 6).eq_ignore_ascii_case("define");
+    let value = rest[1..].trim_start().strip_prefix(',')?.trim_start();
+    // Only a literal is given here: an expression would follow without a quote.
+    (is_define && value.starts_with(['"', '\''])).then_some(value)
 }
 
 /// Whether a name belongs to a command-line option such as `--db-password`.

@@ -5,6 +5,8 @@ use axum::http::StatusCode;
 /// The kinds of refusal and failure a client can meet. [`Problem::row`] is the table of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Problem {
+    /// It is not an HTTP request.
+    Malformed,
     /// No key was sent.
     NotAuthenticated,
     /// The key belongs to no account, or no longer does.
@@ -21,10 +23,16 @@ pub enum Problem {
     Conflict,
     /// The body is larger than accepted.
     TooLarge,
+    /// The address is longer than accepted.
+    UriTooLong,
+    /// The body is compressed.
+    Compressed,
     /// Something in the request is not as it must be.
     Invalid,
     /// Too many requests in too short a time.
     RateLimited,
+    /// The headers are more or larger than accepted.
+    HeadersTooLarge,
     /// A bug or damage on the server's side.
     Internal,
     /// The store or its disk cannot serve right now.
@@ -50,7 +58,8 @@ pub struct Row {
 
 impl Problem {
     /// All problems, in the order of their status.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
+        Self::Malformed,
         Self::NotAuthenticated,
         Self::InvalidKey,
         Self::Forbidden,
@@ -59,8 +68,11 @@ impl Problem {
         Self::SlowRequest,
         Self::Conflict,
         Self::TooLarge,
+        Self::UriTooLong,
+        Self::Compressed,
         Self::Invalid,
         Self::RateLimited,
+        Self::HeadersTooLarge,
         Self::Internal,
         Self::Unavailable,
         Self::Unsettled,
@@ -70,6 +82,13 @@ impl Problem {
     /// Returns this problem's row of the table.
     pub fn row(self) -> Row {
         let (status, slug, title, advice) = match self {
+            Self::Malformed => (
+                StatusCode::BAD_REQUEST,
+                "malformed",
+                "Not a valid request",
+                "Look at what your client sends: plain HTTP/1.1, and no control characters in headers. TLS is \
+                 spoken by a proxy in front of the server, not by the server.",
+            ),
             Self::NotAuthenticated => (
                 StatusCode::UNAUTHORIZED,
                 "not-authenticated",
@@ -118,6 +137,18 @@ impl Problem {
                 "Body too large",
                 "Send less; `detail` names the limit.",
             ),
+            Self::UriTooLong => (
+                StatusCode::URI_TOO_LONG,
+                "uri-too-long",
+                "Address too long",
+                "Send what is long in a body.",
+            ),
+            Self::Compressed => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "compressed",
+                "Body is compressed",
+                "Send the body as it is, without a `Content-Encoding` header.",
+            ),
             Self::Invalid => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "invalid",
@@ -130,6 +161,12 @@ impl Problem {
                 "Too many requests",
                 "Wait the number of seconds in `Retry-After`. The `RateLimit` header of every answer \
                  says how many requests are left.",
+            ),
+            Self::HeadersTooLarge => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "headers-too-large",
+                "Headers too large",
+                "Send fewer and shorter headers; often the cookies of other services are too many.",
             ),
             Self::Internal => (
                 StatusCode::INTERNAL_SERVER_ERROR,

@@ -37,6 +37,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
                 "the body must be JSON and say so: Content-Type: application/json",
             ));
         }
+        if let Some(encoding) = encoding(request.headers()) {
+            return Err(ApiError::compressed(&encoding));
+        }
         let bytes = read(request.into_body()).await?;
         parse(&bytes).map(Self)
     }
@@ -59,6 +62,16 @@ fn is_json(headers: &HeaderMap) -> bool {
         Some((_, subtype)) => subtype.ends_with("+json"),
         None => false,
     }
+}
+
+/// Returns how the body is compressed, if it is.
+fn encoding(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::CONTENT_ENCODING)?;
+    let value = String::from_utf8_lossy(value.as_bytes());
+    let plain = ["", "identity"]
+        .iter()
+        .any(|plain| value.trim().eq_ignore_ascii_case(plain));
+    (!plain).then(|| value.into_owned())
 }
 
 async fn read(body: Body) -> Result<Bytes, ApiError> {
@@ -134,7 +147,7 @@ impl<T: JsonSchema> OperationInput for Json<T> {
         ctx: &mut GenContext,
         _: &mut Operation,
     ) -> Vec<(Option<StatusCode>, Response)> {
-        problem_responses(ctx, &[408, 413, 422])
+        problem_responses(ctx, &[408, 413, 415, 422])
     }
 }
 
@@ -188,6 +201,31 @@ mod tests {
         let request = Request::post("/").header("content-type", content_type);
         let request = request.body(Body::from(r#"{"title": "a"}"#)).unwrap();
         assert_eq!(send(&router(), request).await.status, status);
+    }
+
+    #[rstest]
+    #[case("gzip", 415)]
+    #[case("GZIP, br", 415)]
+    #[case("identity", 200)]
+    #[case("", 200)]
+    #[tokio::test]
+    async fn a_compressed_body_is_refused_for_being_compressed(
+        #[case] encoding: &str,
+        #[case] status: u16,
+    ) {
+        let request = Request::post("/")
+            .header("content-type", "application/json")
+            .header("content-encoding", encoding);
+        let request = request.body(Body::from(r#"{"title": "a"}"#)).unwrap();
+        let answer = send(&router(), request).await;
+        assert_eq!(answer.status, status);
+        if status == 415 {
+            let detail = answer.detail();
+            assert!(
+                detail.contains("must not be compressed") && detail.contains(encoding),
+                "{detail}"
+            );
+        }
     }
 
     #[rstest]

@@ -19,6 +19,11 @@ pub fn current() -> Option<String> {
     CURRENT.try_with(String::clone).ok()
 }
 
+/// Runs `make` as part of the request with this id.
+pub fn with<T>(id: &str, make: impl FnOnce() -> T) -> T {
+    CURRENT.sync_scope(id.to_owned(), make)
+}
+
 /// Takes the client's id when it is harmless, else makes one, and puts it on the answer.
 pub async fn assign(State(ids): State<Ids>, request: Request, next: Next) -> Response {
     let sent = request

@@ -8,12 +8,13 @@ use commontrace_api::health::Health;
 
 use crate::app::App;
 use crate::respond::MaybeUnavailable;
+use crate::store_check::Found;
 
 /// Returns each part's state; 503 when one that requests need is away.
 pub async fn health(State(app): State<App>) -> MaybeUnavailable<Health> {
-    let database = app.store.ping().await;
+    let database = app.store_check.run(&app.store, &app.clock).await;
     let mut checks = BTreeMap::new();
-    checks.insert("database", word(database.is_ok()));
+    checks.insert("database", words(database));
     let generations = app.search.generations();
     let (current, coming) = (&generations.current, &generations.coming);
     let embedding = match current.model() {
@@ -52,16 +53,17 @@ pub async fn live() -> JsonBody<Health> {
     })
 }
 
-/// Returns whether requests should be sent here: started, not stopping, and the store answers.
+/// Returns whether requests should be sent here: started, not stopping, and the store can be read
+/// and written.
 pub async fn ready(State(app): State<App>) -> MaybeUnavailable<Health> {
-    let database = app.store.ping().await.is_ok();
-    let available = app.lifecycle.is_ready() && database;
+    let database = app.store_check.run(&app.store, &app.clock).await;
+    let available = app.lifecycle.is_ready() && database.is_ok();
     let state = match (app.lifecycle.is_ready(), app.lifecycle.is_leaving()) {
         (true, _) => "ok",
         (false, true) => "stopping",
         (false, false) => "starting",
     };
-    let checks = [("server", state.to_owned()), ("database", word(database))].into();
+    let checks = [("server", state.to_owned()), ("database", words(database))].into();
     report(available, checks)
 }
 
@@ -77,6 +79,13 @@ fn report(available: bool, checks: BTreeMap<&'static str, String>) -> MaybeUnava
         version: env!("CARGO_PKG_VERSION"),
     };
     MaybeUnavailable { available, body }
+}
+
+fn words(found: Found) -> String {
+    match found {
+        Ok(()) => "ok".to_owned(),
+        Err(summary) => format!("error: {summary}"),
+    }
 }
 
 fn word(ok: bool) -> String {

@@ -10,12 +10,8 @@ use commontrace_server::api_key::ApiKeys;
 use commontrace_server::app::{App, Parts, ServerSettings};
 use commontrace_server::clock::Clock;
 use commontrace_server::ids::Ids;
-use commontrace_server::lifecycle::Lifecycle;
-use commontrace_server::limiter::Limiter;
-use commontrace_server::metrics::Metrics;
 use commontrace_server::router;
 use commontrace_server::search::Search;
-use commontrace_server::usage::Usage;
 use commontrace_store::{Engine, Location, Store};
 use commontrace_testkit::{Home, empty};
 use serde_json::{Value, json};
@@ -30,7 +26,7 @@ pub fn noon() -> DateTime<Utc> {
 pub struct TestApp {
     pub app: App,
     router: Router,
-    location: Location,
+    pub location: Location,
     _home: Home,
 }
 
@@ -41,18 +37,14 @@ impl TestApp {
 
     pub async fn with(engine: Engine, settings: ServerSettings) -> Self {
         let (location, home) = empty(engine).await;
-        let app = App::new(Parts {
-            store: Store::open(&location).await.unwrap(),
-            clock: Clock::manual(noon()),
-            ids: Ids::seeded(0),
-            api_keys: ApiKeys::new(b"pepper"),
-            limiter: Limiter::in_memory(),
-            metrics: Metrics::install(),
-            lifecycle: Lifecycle::default(),
-            search: Search::new(None, None),
-            usage: Usage::default(),
+        let app = App::new(Parts::new(
+            Store::open(&location).await.unwrap(),
+            Clock::manual(noon()),
+            Ids::seeded(0),
+            ApiKeys::new(b"pepper"),
+            Search::new(None, None),
             settings,
-        });
+        ));
         app.lifecycle.mark_ready();
         Self {
             router: router(&app),

@@ -129,6 +129,7 @@ async fn health_tells_of_each_part(#[values(Sqlite, Postgres)] engine: Engine) {
     app.app.lifecycle.stop();
     assert_eq!(anyone.get("/health/ready").await.status, 503);
     app.app.store.close().await;
+    app.advance(Duration::from_secs(5));
     let health = anyone.get("/health").await;
     assert_eq!(
         (health.status.as_u16(), &health.json["status"]),

@@ -9,6 +9,7 @@ mod accounts;
 mod actors;
 mod amendments;
 mod contributing;
+mod health;
 mod limits;
 mod moderation;
 mod reading;

@@ -1,6 +1,7 @@
 //! `commontrace admin`: what the operator does past the API.
 
 use std::io::Read as _;
+use std::str::FromStr;
 
 use commontrace_core::{TraceId, UserId, email};
 use commontrace_server::clock::Clock;
@@ -18,7 +19,7 @@ pub enum Command {
     /// Create a moderator and print the API key, or make an existing account one
     CreateModerator {
         /// Make this account a moderator instead of creating one
-        #[arg(long, value_name = "ID", conflicts_with_all = ["email", "name"])]
+        #[arg(long, value_name = "ID", value_parser = id::<UserId>, conflicts_with_all = ["email", "name"])]
         user: Option<UserId>,
         /// The new account's e-mail address
         #[arg(long, value_parser = email::normalize)]
@@ -30,17 +31,19 @@ pub enum Command {
     /// Revoke all keys of an account, or one key read from standard input
     RevokeKey {
         /// The account whose keys are revoked; without it the key is read from standard input
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", value_parser = id::<UserId>)]
         user: Option<UserId>,
     },
     /// Hide a trace from everybody but its contributor and moderators
     Hide {
-        /// The trace
+        /// The trace's id
+        #[arg(value_parser = id::<TraceId>)]
         trace: TraceId,
     },
     /// Show a hidden trace again and settle its flags
     Restore {
-        /// The trace
+        /// The trace's id
+        #[arg(value_parser = id::<TraceId>)]
         trace: TraceId,
     },
     /// Count what is in the store
@@ -49,6 +52,12 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+fn id<T: FromStr>(text: &str) -> Result<T, &'static str> {
+    text.parse().map_err(|_| {
+        "must be an id such as 3f0c9a4e-5b1d-4c57-9c1e-2a7d8e6b0f14, as the API's answers carry it"
+    })
 }
 
 /// Carries out one of them.

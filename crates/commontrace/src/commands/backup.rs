@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use commontrace_server::error::chain;
-use commontrace_store::{BackupError, Store};
+use commontrace_store::{BackupError, Error, Store};
 
 use super::say;
 use crate::config::Config;
@@ -23,8 +23,14 @@ pub async fn run(config: Config, args: Args) -> Result<(), Failure> {
     Store::backup(&location, &args.file)
         .await
         .map_err(|err| match err {
+            BackupError::Store(Error::Full(_)) => Failure::new(chain(&err))
+                .hint("free some space on the disk of the backup, or choose another for it"),
             BackupError::Store(err) => err.into(),
-            err => Failure::new(chain(&err)),
+            BackupError::Write { .. } => Failure::new(chain(&err))
+                .hint("choose a file in a directory that exists and that this user may write"),
+            BackupError::Nothing(_) => Failure::new(chain(&err))
+                .hint("set COMMONTRACE_DATA_DIR or --data-dir to where the database is"),
+            BackupError::Exists(_) | BackupError::Postgres => Failure::new(chain(&err)),
         })?;
     let size = std::fs::metadata(&args.file).map_or(0, |file| file.len());
     say(format_args!(

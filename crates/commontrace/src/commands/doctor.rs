@@ -1,5 +1,6 @@
 //! `commontrace doctor`: looks at everything the server needs and says what to do about it.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ pub async fn run(config: Result<Config, ConfigError>) -> Result<ExitCode, Failur
     let config = match config {
         Ok(config) => config,
         Err(err) => {
-            report("settings", &Wrong(chain(&err)));
+            report("settings", &Wrong(Failure::from(err).to_string()));
             return Ok(ExitCode::FAILURE);
         }
     };
@@ -95,7 +96,7 @@ async fn store(config: &Config) -> (Finding, Option<Store>) {
         let version = store.engine_version().await?;
         let stats = store.stats().await?;
         // A store that can be read may still be one that cannot be written.
-        store.tidy(Clock::System.now()).await?;
+        store.check(Clock::System.now()).await?;
         Ok::<_, Failure>((store, version, stats))
     };
     match opened.await {
@@ -218,11 +219,52 @@ async fn embedding(config: &Config) -> Finding {
 }
 
 async fn address(config: &Config) -> Finding {
-    match serve::bind(config.server.listen).await {
-        Ok(_) => Fine(format!("{} is free", config.server.listen)),
-        Err(serve::BindError::InUse(address)) => Fine(format!(
-            "{address} is in use, by a running server I suppose"
-        )),
+    let address = config.server.listen;
+    match serve::bind(address).await {
+        Ok(_) => Fine(format!("{address} is free; no server runs there")),
+        Err(serve::BindError::InUse(_)) => neighbour(address).await,
         Err(err) => Wrong(format!("{} ({})", chain(&err), err.hint())),
     }
+}
+
+/// Asks whoever has the address who they are.
+async fn neighbour(address: SocketAddr) -> Finding {
+    /// Longest time a server on this machine may take to say that it lives.
+    const PATIENCE: Duration = Duration::from_secs(2);
+    let reachable = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    let reachable = SocketAddr::new(reachable, address.port());
+    let client = match start::local_http_client() {
+        Ok(client) => client,
+        Err(failure) => return Wrong(failure.to_string()),
+    };
+    let asked = async {
+        let url = format!("http://{reachable}/health/live");
+        let answer = client.get(url).timeout(PATIENCE).send().await?;
+        answer.error_for_status()?.json::<Live>().await
+    };
+    match asked.await {
+        Ok(Live { status, version }) if status == "healthy" => {
+            Fine(format!("a server of version {version} runs on {address}"))
+        }
+        Err(err) if err.is_timeout() => Wrong(format!(
+            "{address} is in use, and what has it did not answer within {} s; a server that hangs must be restarted, \
+             for anything else choose another address with COMMONTRACE_LISTEN",
+            PATIENCE.as_secs()
+        )),
+        _ => Wrong(format!(
+            "{address} is in use by another program; {}",
+            serve::BindError::InUse(address).hint()
+        )),
+    }
+}
+
+/// What a server says of itself.
+#[derive(Debug, serde::Deserialize)]
+struct Live {
+    status: String,
+    version: String,
 }

@@ -36,7 +36,7 @@ pub async fn run(config: Config, flags: ConfigArgs, env: Environment) -> Result<
     let (service, door) = startup::door(&start::server_settings(&config), &Ids::Random);
     let server = tokio::spawn({
         let lifecycle = lifecycle.clone();
-        async move { serve::serve(listener, service, &lifecycle, patience).await }
+        async move { serve::serve(listener, service, &lifecycle, &Ids::Random, patience).await }
     });
     let (app, since) = tokio::select! {
         ready = Box::pin(prepare(&config, lifecycle.clone())) => ready?,

@@ -132,9 +132,63 @@ async fn doctor_is_content_with_a_working_place_beside_a_running_server() {
     let place = place.with("COMMONTRACE_LISTEN", &server.address.to_string());
     let said = place.run(&["doctor"]).await.ok();
     assert!(
-        said.contains("database: SQLite") && said.contains("is in use"),
+        said.contains("database: SQLite") && said.contains("ok     address: a server of version"),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn doctor_tells_a_server_from_another_program_at_its_address() {
+    let other = wiremock::MockServer::start().await;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    for (address, said) in [
+        (*other.address(), "is in use by another program"),
+        (silent.local_addr().unwrap(), "did not answer within"),
+    ] {
+        let place = Place::new().with("COMMONTRACE_LISTEN", &address.to_string());
+        let ran = place.run(&["doctor"]).await;
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        let line = ran.stdout.lines().find(|line| line.contains("address: "));
+        let line = line.expect("the address is looked at");
+        assert!(
+            line.starts_with("WRONG") && line.contains(said) && line.contains("COMMONTRACE_LISTEN"),
+            "{line}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_is_none_is_named_with_what_one_looks_like() {
+    for words in [
+        &["admin", "hide", "NOT-A-UUID"][..],
+        &["admin", "restore", "NOT-A-UUID"],
+        &["admin", "revoke-key", "--user", "NOT-A-UUID"],
+    ] {
+        let ran = Place::new().run(words).await;
+        ran.failed(2, &["NOT-A-UUID", "must be an id such as"]);
+    }
+}
+
+#[tokio::test]
+async fn a_backup_that_cannot_be_made_says_why_and_where() {
+    let place = Place::new();
+    let file = place.data_dir().join("commontrace.db");
+    place
+        .run(&["backup", place.path("x.db").to_str().unwrap()])
+        .await
+        .failed_with_hint(1, &[file.to_str().unwrap(), "COMMONTRACE_DATA_DIR"]);
+    place.run(&["migrate"]).await.ok();
+    place
+        .run(&["backup", "/no/such/dir/x.db"])
+        .await
+        .failed_with_hint(
+            1,
+            &[
+                "/no/such/dir/x.db",
+                "No such file",
+                "a directory that exists",
+            ],
+        );
 }
 
 #[tokio::test]

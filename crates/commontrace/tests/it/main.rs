@@ -10,6 +10,7 @@ mod client;
 mod commands;
 mod deployment;
 mod embedding;
+mod full_disk;
 mod health;
 mod leaks;
 mod moderating;

@@ -144,8 +144,22 @@ impl Place {
     /// The program with these arguments, not yet started.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_commontrace"));
+        command.args(arguments);
+        self.set_up(command)
+    }
+
+    /// The same, begun by this line of shell.
+    pub fn command_after(&self, line: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new("sh");
         command
-            .args(arguments)
+            .args(["-c", &format!("{line}; exec \"$0\" \"$@\"")])
+            .arg(env!("CARGO_BIN_EXE_commontrace"))
+            .args(arguments);
+        self.set_up(command)
+    }
+
+    fn set_up(&self, mut command: Command) -> Command {
+        command
             .env_clear()
             .env("HOME", self.home.path())
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
@@ -182,7 +196,7 @@ impl Held {
     }
 }
 
-async fn finish(mut command: Command, input: &[u8]) -> Ran {
+pub async fn finish(mut command: Command, input: &[u8]) -> Ran {
     let mut child = command
         .stdin(Stdio::piped())
         .spawn()

@@ -74,9 +74,14 @@ impl Server {
         self.log.closed().await;
     }
 
-    pub fn signal(&self, signal: Signal) {
+    /// The process, which has not ended.
+    pub fn pid(&self) -> Pid {
         let id = self.child.id().expect("it was not waited for") as i32;
-        kill_process(Pid::from_raw(id).expect("a process has an id"), signal).unwrap();
+        Pid::from_raw(id).expect("a process has an id")
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
     }
 
     /// Waits for the end and returns how it ended, and all that was logged.

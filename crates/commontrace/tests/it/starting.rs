@@ -56,7 +56,13 @@ async fn an_unknown_key_in_the_file_is_named_with_what_was_meant() {
     place
         .run(&["serve", "--config", "/nowhere.toml"])
         .await
-        .failed_with_hint(2, &["/nowhere.toml"]);
+        .failed_with_hint(2, &["/nowhere.toml", "No such file", "--config"]);
+    let directory = place.path(".config");
+    let directory = directory.to_str().unwrap();
+    place
+        .run(&["serve", "--config", directory])
+        .await
+        .failed_with_hint(2, &[directory, "--config"]);
 }
 
 #[tokio::test]
@@ -103,10 +109,14 @@ async fn a_corrupt_database_is_named_and_left_as_it_is() {
     let place = Place::new();
     let garbage = b"this has never been a database ".repeat(500);
     let file = place.write("data/commontrace.db", &garbage);
-    place
-        .run(&["serve"])
-        .await
-        .failed_with_hint(1, &[file.to_str().unwrap(), "not a database"]);
+    place.run(&["serve"]).await.failed_with_hint(
+        1,
+        &[
+            file.to_str().unwrap(),
+            "not a database",
+            "COMMONTRACE_DATA_DIR",
+        ],
+    );
     assert_eq!(std::fs::read(&file).unwrap(), garbage);
 }
 
@@ -120,7 +130,7 @@ async fn a_database_that_was_cut_short_does_not_start() {
     place
         .run(&["serve"])
         .await
-        .failed_with_hint(1, &[file.to_str().unwrap(), "backup"]);
+        .failed_with_hint(1, &[file.to_str().unwrap(), "is damaged", "backup"]);
 }
 
 #[tokio::test]
