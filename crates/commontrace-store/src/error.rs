@@ -21,14 +21,13 @@ pub enum Error {
     /// The database undid a transaction for the sake of another one, more often than is tried.
     #[error("the database is not available: {0}")]
     Undone(String),
-    /// The database was lost while a transaction was committed.
     /// The file is a database whose pages contradict each other.
     #[error("the database is damaged: {0}")]
     Damaged(String),
     /// The file is not a database of this program.
     #[error("this is not a database of this program: {0}")]
     Foreign(String),
-    /// The database was written by a newer version of this program.
+    /// The database was lost while a transaction was committed.
     #[error(
         "the database was lost in the middle of a commit, which may or may not have been done: {0}"
     )]
@@ -43,6 +42,11 @@ pub enum Error {
         /// The last version that this program knows.
         known: i64,
     },
+    /// The server is of a version that this program cannot work with.
+    #[error(
+        "the server is PostgreSQL {0}, which is too old; version 14 is the oldest that works, and 16 the one this program is tested with"
+    )]
+    TooOld(u32),
     /// A migration was begun and did not come to its end.
     #[error("migration {0} of the database schema was begun and not finished")]
     HalfMigrated(i64),

@@ -240,6 +240,7 @@ async fn open_postgres(
 ) -> Result<Store> {
     let options = postgres::options(url)?;
     let mut maintenance = postgres::unhurried(&options).await?;
+    postgres::check_version(maintenance.server_version_num())?;
     migrate::run(&mut maintenance).await?;
     maintenance.close().await?;
     let replica = match replica {

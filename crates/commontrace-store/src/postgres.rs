@@ -12,6 +12,8 @@ use crate::{Error, Result};
 
 /// How the server lists our connections, unless the address says otherwise.
 const APPLICATION_NAME: &str = "commontrace";
+/// The oldest major version whose SQL is enough; older ones are no longer maintained either.
+const OLDEST: u32 = 14;
 /// How long a start waits for a server that is starting too.
 const START: Duration = Duration::from_secs(5);
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
@@ -115,6 +117,14 @@ pub(crate) async fn unhurried(options: &PgConnectOptions) -> Result<PgConnection
     }
 }
 
+/// Refuses a server that is too old; `number` is as 160004, and none if the server did not say.
+pub(crate) fn check_version(number: Option<u32>) -> Result<()> {
+    match number.map(|number| number / 10_000) {
+        Some(major) if major < OLDEST => Err(Error::TooOld(major)),
+        _ => Ok(()),
+    }
+}
+
 /// Returns whether this is how a server looks that is starting, or has no room just now.
 fn is_starting(err: &sqlx::Error) -> bool {
     match err {
@@ -137,5 +147,19 @@ fn refusal(err: sqlx::Error) -> Error {
         Error::Address(err.to_string())
     } else {
         err.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_too_old_is_refused_with_its_version() {
+        for accepted in [Some(160_004), Some(140_000), None] {
+            check_version(accepted).expect("it is recent enough");
+        }
+        let err = check_version(Some(130_022)).expect_err("it is too old");
+        assert!(err.to_string().contains("PostgreSQL 13"), "{err}");
     }
 }

@@ -112,6 +112,9 @@ impl From<store::Error> for Failure {
             store::Error::Newer { .. } => {
                 "a backup from before the upgrade opens with this version"
             }
+            store::Error::TooOld(_) => {
+                "move the data to a newer server with pg_dump or pg_upgrade, then name that one in DATABASE_URL"
+            }
             store::Error::HalfMigrated(_) => {
                 "restore the backup from before the upgrade, then migrate again"
             }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use redis::aio::MultiplexedConnection;
 use redis::{InfoDict, RedisResult};
 use tokio::time::timeout;
@@ -60,6 +61,20 @@ impl Condition {
             Ok(Err(err)) => Err(err.to_string()),
             Err(_) => Err(format!("it did not answer within {LOOK:?}")),
         }
+    }
+
+    /// Returns what time it is there; an error says why Redis could not be used.
+    pub async fn time(address: &RedisAddress) -> Result<DateTime<Utc>, String> {
+        let ask = async {
+            let mut line = open(address).await?;
+            redis::cmd("TIME").query_async(&mut line).await
+        };
+        let (seconds, micros): (i64, u32) = match timeout(LOOK, ask).await {
+            Ok(asked) => asked.map_err(|err| err.to_string())?,
+            Err(_) => return Err(format!("it did not answer within {LOOK:?}")),
+        };
+        DateTime::from_timestamp(seconds, micros.saturating_mul(1000))
+            .ok_or_else(|| format!("it has no time: {seconds} s"))
     }
 
     /// Returns whether the version is one that can do what is needed of it: 6 or later.

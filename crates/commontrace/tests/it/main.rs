@@ -9,6 +9,7 @@
 mod client;
 mod commands;
 mod deployment;
+mod doctor;
 mod embedding;
 mod full_disk;
 mod health;
