@@ -21,6 +21,8 @@ const HTTP_REQUESTS: &str = "commontrace_http_requests_total";
 const HTTP_DURATION: &str = "commontrace_http_request_duration_seconds";
 const SEARCHES: &str = "commontrace_search_requests_total";
 const SEARCH_DURATION: &str = "commontrace_search_duration_seconds";
+const SEARCHES_ABSTAINED: &str = "commontrace_search_abstained_total";
+const SEARCHES_DEGRADED: &str = "commontrace_search_degraded_total";
 const EMBEDDINGS: &str = "commontrace_embeddings_processed_total";
 const EMBEDDING_DURATION: &str = "commontrace_embedding_duration_seconds";
 const EMBEDDING_BACKLOG: &str = "commontrace_embedding_backlog";
@@ -31,6 +33,8 @@ const LIMITER_FALLBACKS: &str = "commontrace_rate_limiter_fallback_decisions_tot
 const CONNECTIONS: &str = "commontrace_database_connections";
 const REPLICA_USABLE: &str = "commontrace_replica_usable";
 const REPLICA_LAG: &str = "commontrace_replica_lag_seconds";
+const CONNECTIONS_MAX: &str = "commontrace_database_connections_max";
+const CONNECTIONS_WAITING: &str = "commontrace_database_connections_waiting";
 const READS: &str = "commontrace_database_reads_total";
 
 const HTTP_BUCKETS: [f64; 14] = [
@@ -103,6 +107,14 @@ fn describe() {
         SEARCH_DURATION,
         "Time to answer a search, embedding the query included."
     );
+    describe_counter!(
+        SEARCHES_ABSTAINED,
+        "Searches answered with nothing, because nothing relevant is known."
+    );
+    describe_counter!(
+        SEARCHES_DEGRADED,
+        "Searches with a text that were answered by its words alone."
+    );
     describe_counter!(EMBEDDINGS, "Texts embedded, by model and outcome.");
     describe_histogram!(EMBEDDING_DURATION, "Time to embed a text, by model.");
     describe_gauge!(EMBEDDING_BACKLOG, "Traces waiting for a vector.");
@@ -123,6 +135,14 @@ fn describe() {
         "Requests limited by this node itself because Redis was away."
     );
     describe_gauge!(CONNECTIONS, "Connections to the primary, by state.");
+    describe_gauge!(
+        CONNECTIONS_MAX,
+        "Connections to the primary that there may be."
+    );
+    describe_gauge!(
+        CONNECTIONS_WAITING,
+        "Statements and transactions that wait for a connection to the primary."
+    );
     describe_gauge!(REPLICA_USABLE, "Whether reads may go to the replica.");
     describe_gauge!(REPLICA_LAG, "How far the replica is behind.");
     describe_counter!(
@@ -132,7 +152,9 @@ fn describe() {
     embedding_backlog(0);
     embedding_switch_backlog(0);
     rate_limiter_fallback(false);
-    counter!(LIMITER_FALLBACKS).absolute(0);
+    for unlabelled in [LIMITER_FALLBACKS, SEARCHES_ABSTAINED, SEARCHES_DEGRADED] {
+        counter!(unlabelled).absolute(0);
+    }
     for has_tags in ["true", "false"] {
         counter!(SEARCHES, "has_tags" => has_tags).absolute(0);
     }
@@ -154,16 +176,33 @@ pub fn http_refusal(status: StatusCode) {
         .increment(1);
 }
 
-/// Counts an answered search.
-pub fn search(has_tags: bool, took: Duration) {
+/// Counts an answered search, and whether its answer says that it abstained or is degraded.
+pub fn search(has_tags: bool, abstained: bool, degraded: bool, took: Duration) {
     let has_tags = if has_tags { "true" } else { "false" };
     counter!(SEARCHES, "has_tags" => has_tags).increment(1);
+    counter!(SEARCHES_ABSTAINED).increment(u64::from(abstained));
+    counter!(SEARCHES_DEGRADED).increment(u64::from(degraded));
     histogram!(SEARCH_DURATION).record(took);
 }
 
-/// Counts a text that was to be embedded by `model`, and whether it has a vector now.
-pub fn embedded(model: &str, succeeded: bool) {
-    let status = if succeeded { "success" } else { "error" };
+/// What became of a text that was to be embedded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Embedded {
+    /// It has a vector now.
+    Success,
+    /// It has none yet, or will never have one.
+    Error,
+    /// Its trace was gone.
+    Skipped,
+}
+
+/// Counts a text that was to be embedded by `model`.
+pub fn embedded(model: &str, became: Embedded) {
+    let status = match became {
+        Embedded::Success => "success",
+        Embedded::Error => "error",
+        Embedded::Skipped => "skipped",
+    };
     counter!(EMBEDDINGS, "model" => model.to_owned(), "status" => status).increment(1);
 }
 
@@ -199,9 +238,11 @@ pub fn rate_limiter_fell_back() {
 
 /// Notes the state of the connections to the database. There are none to note with an embedded one.
 fn database(store: &Store) {
-    if let Some((open, idle)) = store.connections() {
-        gauge!(CONNECTIONS, "state" => "idle").set(idle);
-        gauge!(CONNECTIONS, "state" => "used").set(open - idle);
+    if let Some(counts) = store.connections() {
+        gauge!(CONNECTIONS, "state" => "idle").set(counts.idle);
+        gauge!(CONNECTIONS, "state" => "used").set(counts.used);
+        gauge!(CONNECTIONS_MAX).set(counts.max);
+        gauge!(CONNECTIONS_WAITING).set(counts.waiting);
     }
     if let Some(replica) = store.replica_status() {
         gauge!(REPLICA_USABLE).set(u8::from(replica.fault.is_none()));
@@ -238,8 +279,9 @@ mod tests {
     fn the_contracts_names_and_labels_are_rendered() {
         let metrics = Metrics::install();
         http_request("GET", "/a/{id}", StatusCode::OK, Duration::from_millis(20));
-        search(true, Duration::from_millis(20));
-        embedded("test-model", true);
+        search(true, true, false, Duration::from_millis(20));
+        embedded("test-model", Embedded::Success);
+        embedded("test-model", Embedded::Skipped);
         embedding("test-model", Duration::from_millis(20));
         search_model("test-model", true);
         search_model("test-model", false);
@@ -251,6 +293,9 @@ mod tests {
             r#"commontrace_search_duration_seconds_bucket{le="2"} 1"#,
             r#"commontrace_search_requests_total{has_tags="true"} 1"#,
             r#"commontrace_embeddings_processed_total{model="test-model",status="success"} 1"#,
+            r#"commontrace_embeddings_processed_total{model="test-model",status="skipped"} 1"#,
+            "commontrace_search_abstained_total 1",
+            "commontrace_search_degraded_total 0",
             r#"commontrace_embedding_duration_seconds_count{model="test-model"} 1"#,
             "commontrace_embedding_backlog 0",
             "commontrace_embedding_switch_backlog 0",

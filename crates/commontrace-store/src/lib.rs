@@ -10,6 +10,7 @@ mod backup;
 mod changes;
 mod check;
 mod condition;
+mod demand;
 mod embeddings;
 mod error;
 mod housekeeping;
@@ -38,6 +39,7 @@ pub use amendments::{Amendment, Decide, NewAmendment, Revision};
 pub use backup::BackupError;
 pub use changes::{Changes, IndexRow};
 pub use condition::Condition;
+pub use demand::ConnectionCounts;
 pub use embeddings::{EmbeddingModel, NewVector};
 pub use error::{Error, Result};
 pub use jobs::{FailedJob, Job, JobOutcome};
@@ -59,6 +61,7 @@ pub use wal::{NotAPosition, WalPosition};
 use std::sync::Arc;
 
 use check::Trouble;
+use demand::Demand;
 use pool::Pool;
 use replica::{Replica, Session};
 use write::Writer;
@@ -71,4 +74,5 @@ pub struct Store {
     replica: Option<Arc<Replica>>,
     session: Session,
     trouble: Trouble,
+    demand: Demand,
 }

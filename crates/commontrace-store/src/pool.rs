@@ -9,6 +9,7 @@ use sqlx::{ConnectOptions, Connection};
 use sqlx::{PgPool, SqliteConnection, SqlitePool};
 
 use crate::check::Trouble;
+use crate::demand::Demand;
 use crate::postgres::{self, Connections, result_code};
 use crate::replica::{Replica, ReplicaSettings, Session};
 use crate::write::Writer;
@@ -103,6 +104,7 @@ macro_rules! on_pool {
                 match done {
                     Some(done) => done,
                     None => {
+                        let _wanted = $store.demand.one();
                         let $c = primary;
                         $body
                     }
@@ -203,6 +205,7 @@ async fn open_sqlite(path: &Path) -> Result<Store> {
         replica: None,
         session: Session::default(),
         trouble: Trouble::default(),
+        demand: Demand::default(),
     })
 }
 
@@ -254,6 +257,7 @@ async fn open_postgres(
         replica,
         session: Session::default(),
         trouble: Trouble::default(),
+        demand: Demand::default(),
     })
 }
 

@@ -90,8 +90,10 @@ impl Store {
             Writer::Sqlite(writer) => writer.write(op).await,
             Writer::Postgres(pool) => {
                 let (pool, notes) = (pool.clone(), self.note_taker());
+                let wanted = self.demand.one();
                 // A task of its own: a client that hangs up must not undo half a decision.
                 tokio::spawn(async move {
+                    let _wanted = wanted;
                     for _ in 1..ATTEMPTS {
                         match transaction(&pool, op.clone(), notes.as_ref()).await {
                             Err(Error::Undone(reason)) => {

@@ -17,6 +17,8 @@ pub fn render(text: &mut String) {
         ("process_resident_memory_bytes", "gauge", memory(1)),
         ("process_virtual_memory_bytes", "gauge", memory(0)),
         ("process_open_fds", "gauge", open_files()),
+        ("process_max_fds", "gauge", files_allowed()),
+        ("process_start_time_seconds", "gauge", start_time()),
     ];
     for (name, kind, value) in metrics {
         if let Some(value) = value {
@@ -27,12 +29,28 @@ pub fn render(text: &mut String) {
 }
 
 fn cpu_seconds() -> Option<f64> {
+    Some((stat(13)? + stat(14)?) / TICKS)
+}
+
+/// Seconds since 1970.
+fn start_time() -> Option<f64> {
+    let machine = fs::read_to_string("/proc/stat").ok()?;
+    let boot: f64 = after(&machine, "btime ")?.parse().ok()?;
+    Some(boot + stat(21)? / TICKS)
+}
+
+/// Reads a field of `/proc/self/stat`, counted from zero.
+fn stat(field: usize) -> Option<f64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     // The second field is the program's name in parentheses and may contain anything.
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
-    let user: f64 = fields.next()?.parse().ok()?;
-    let system: f64 = fields.next()?.parse().ok()?;
-    Some((user + system) / TICKS)
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    fields.nth(field - 2)?.parse().ok()
+}
+
+/// Returns the first word behind the start of the line that begins so.
+fn after<'a>(text: &'a str, start: &str) -> Option<&'a str> {
+    let line = text.lines().find_map(|line| line.strip_prefix(start))?;
+    line.split_ascii_whitespace().next()
 }
 
 fn memory(field: usize) -> Option<f64> {
@@ -43,6 +61,11 @@ fn memory(field: usize) -> Option<f64> {
 
 fn open_files() -> Option<f64> {
     Some(fs::read_dir("/proc/self/fd").ok()?.count() as f64)
+}
+
+fn files_allowed() -> Option<f64> {
+    let limits = fs::read_to_string("/proc/self/limits").ok()?;
+    after(&limits, "Max open files")?.parse().ok()
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -58,7 +81,7 @@ mod tests {
             text.lines()
                 .filter(|line| line.starts_with("# TYPE process_"))
                 .count(),
-            4
+            6
         );
     }
 }

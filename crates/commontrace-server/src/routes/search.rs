@@ -51,7 +51,7 @@ pub async fn search(
     } else {
         answer(&app, caller.store(), body, &tags.kept).await?
     };
-    metrics::search(has_tags, begun.elapsed());
+    metrics::search(has_tags, answer.abstained, answer.degraded, begun.elapsed());
     Ok(JsonBody(answer))
 }
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::error::chain;
-use crate::metrics;
+use crate::metrics::{self, Embedded};
 use crate::search::{Embedding, Generation, Generations};
 
 /// Traces embedded per lease.
@@ -128,6 +128,8 @@ pub async fn step(app: &App, embedding: &Embedding) -> Result<Step> {
         // A trace that is gone took its jobs along; one deleted just now leaves nothing to do.
         if let Some(row) = app.store.index_row(None, job.subject_id).await? {
             work.push((job, row));
+        } else {
+            metrics::embedded(&model.id, Embedded::Skipped);
         }
     }
     let texts = work
@@ -161,7 +163,11 @@ async fn settle(
 ) -> Result<Vec<TraceId>> {
     let (mut made, mut failed) = (Vec::new(), Vec::new());
     for ((job, row), vector) in work.into_iter().zip(vectors) {
-        metrics::embedded(&model.id, vector.is_ok());
+        let became = match vector {
+            Ok(_) => Embedded::Success,
+            Err(_) => Embedded::Error,
+        };
+        metrics::embedded(&model.id, became);
         metrics::embedding(&model.id, each);
         match vector {
             Ok(vector) => {

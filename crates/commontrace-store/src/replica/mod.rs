@@ -17,7 +17,6 @@ use commontrace_core::UserId;
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 
-use crate::pool::Pool;
 use crate::{Connections, Error, Result, Store, WalPosition, postgres};
 use marks::Marks;
 
@@ -236,18 +235,6 @@ impl Store {
             account: self.session.account?,
             written: Arc::clone(&self.session.written),
         })
-    }
-
-    /// Returns how many connections to the primary there are and how many of them are free; none
-    /// where there is no server.
-    pub fn connections(&self) -> Option<(u32, u32)> {
-        match &self.pool {
-            Pool::Sqlite(_) => None,
-            Pool::Postgres(pool) => {
-                let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
-                Some((pool.size(), idle.min(pool.size())))
-            }
-        }
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use commontrace_testkit::{Cluster, RedisServer};
+
 use crate::place::Place;
 use crate::provider::Provider;
 
@@ -22,8 +24,13 @@ fn named_in(text: &str) -> BTreeSet<&str> {
 
 #[tokio::test]
 async fn alerts_and_dashboard_ask_for_metrics_that_a_server_has() {
+    let (cluster, redis) = (Cluster::start().await, RedisServer::start().await);
     let provider = Provider::start().await;
-    let place = provider.of(Place::new());
+    let place = provider
+        .of(Place::new())
+        .with("DATABASE_URL", &cluster.primary.url())
+        .with("DATABASE_READ_URL", &cluster.standby.url())
+        .with("REDIS_URL", &redis.url());
     let server = place.serve().await;
     let user = server.user().await;
     user.search("a search with a query to embed").await;

@@ -60,6 +60,40 @@ async fn a_pool_run_dry_is_503_with_retry_after_and_recovers() {
 }
 
 #[tokio::test]
+async fn the_metrics_say_that_requests_wait_for_a_connection() {
+    const WAITING: &str = "commontrace_database_connections_waiting ";
+    let place = Place::on(Engine::Postgres)
+        .await
+        .with("DATABASE_POOL_SIZE", "1")
+        .with("DATABASE_ACQUIRE_TIMEOUT_SECONDS", "3600")
+        .with("DATABASE_LOCK_TIMEOUT_SECONDS", "0")
+        .with("DATABASE_STATEMENT_TIMEOUT_SECONDS", "0");
+    let server = place.serve().await;
+    let user = server.user().await;
+    let held = place.holding("LOCK TABLE tags").await;
+    let mut requests = JoinSet::new();
+    for _ in 0..3 {
+        let user = user.clone();
+        requests.spawn(async move { user.get("/api/v1/tags").await.status });
+    }
+    until("one has the connection, two wait for it", async || {
+        user.metric(WAITING).await >= Some(2.0)
+    })
+    .await;
+    let used = "commontrace_database_connections{state=\"used\"}";
+    assert_eq!(user.metric(used).await, Some(1.0));
+    let max = "commontrace_database_connections_max ";
+    assert_eq!(user.metric(max).await, Some(1.0));
+    held.release().await;
+    assert_eq!(requests.join_all().await, [200; 3]);
+    until("nothing waits", async || {
+        user.metric(WAITING).await == Some(0.0)
+    })
+    .await;
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_statement_that_takes_too_long_is_503() {
     let place = Place::on(Engine::Postgres)
         .await
