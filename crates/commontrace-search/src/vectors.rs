@@ -18,6 +18,9 @@ const RESCORED: usize = 400;
 /// Up to this many vectors comparing all of them exactly costs no more than sketches would.
 const SCANNED_EXACTLY: usize = 4_096;
 
+/// Sketches scanned before their estimates are looked at.
+const SCANNED_AT_ONCE: usize = 1_024;
+
 /// Longest vector: `MAX_DIMENSION * QUERY_STEPS * 127` still fits 32 bits.
 pub const MAX_DIMENSION: usize = 4_096;
 
@@ -190,12 +193,16 @@ impl Vectors {
 
     /// The slots with the best sketches.
     fn sketched(&self, probe: &Probe, mask: Option<&Mask>, limit: usize) -> Vec<u32> {
-        let mut estimates = vec![0.0; self.len()];
-        probe.planes.scan(&self.sketches, &mut estimates);
         let mut best = Best::new(RESCORED.max(limit * 2));
-        for (&slot, &estimate) in self.owners.iter().zip(&estimates) {
-            if mask.is_none_or(|mask| mask.contains(slot)) {
-                best.push(estimate, slot);
+        // A block's estimates are still at hand when they are looked at.
+        let mut estimates = [0.0; SCANNED_AT_ONCE];
+        let blocks = self.sketches.chunks(SCANNED_AT_ONCE * self.words.max(1));
+        for (owners, sketches) in self.owners.chunks(SCANNED_AT_ONCE).zip(blocks) {
+            probe.planes.scan(sketches, &mut estimates);
+            for (&slot, &estimate) in owners.iter().zip(&estimates) {
+                if mask.is_none_or(|mask| mask.contains(slot)) {
+                    best.push(estimate, slot);
+                }
             }
         }
         best.into_sorted()
