@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use commontrace_core::TraceId;
 pub use commontrace_core::confidence::{Confidence, Signals};
 
-use crate::lexical::Fields;
+use crate::bm25::Fields;
 
 /// A trace as the index needs it.
 #[derive(Debug, Clone, PartialEq)]

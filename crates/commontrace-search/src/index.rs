@@ -12,8 +12,8 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use commontrace_core::TraceId;
 
 use self::state::State;
+use crate::bm25::Counted;
 use crate::document::{Answer, Document, Query};
-use crate::lexical::Counted;
 use crate::query::analyze;
 use crate::signature::signatures;
 use crate::vectors::VectorError;
@@ -51,19 +51,19 @@ impl SearchIndex {
 
     /// Changes a document's trust; `false` if there is no such document.
     pub fn update_trust(&self, id: TraceId, trust: f64) -> bool {
-        self.write().change(id, |entry| entry.trust = trust)
+        self.write().change(id, |facts| facts.trust = trust)
     }
 
     /// Changes when a document stops being valid; `false` if there is no such document.
     pub fn update_validity(&self, id: TraceId, valid_until: Option<i64>) -> bool {
         self.write()
-            .change(id, |entry| entry.valid_until = valid_until)
+            .change(id, |facts| facts.valid_until = valid_until)
     }
 
     /// Changes when a document is due for a review; `false` if there is no such document.
     pub fn update_review(&self, id: TraceId, review_after: Option<i64>) -> bool {
         self.write()
-            .change(id, |entry| entry.review_after = review_after)
+            .change(id, |facts| facts.review_after = review_after)
     }
 
     /// Number of documents.

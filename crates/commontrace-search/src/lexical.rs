@@ -1,4 +1,4 @@
-//! An inverted index in memory, scored by BM25 over weighted fields.
+//! An inverted index in memory, scored by [`crate::bm25`].
 //!
 //! It knows documents as slots (small integers that the caller hands out and may reuse) and holds
 //! no texts. Removing is exact: an index that has seen any history of changes scores exactly like
@@ -9,80 +9,8 @@ mod postings;
 use std::collections::HashMap;
 
 use self::postings::{Posting, Postings};
+use crate::bm25::{Collection, Counted, Scale, Weighed, weigh};
 use crate::query::Term;
-use crate::tokenize::for_each_token;
-
-/// Most terms of a query that are scored; of a longer paste the rarest are kept.
-const MAX_QUERY_TERMS: usize = 192;
-
-/// How late repeated occurrences stop counting.
-const K1: f32 = 1.2;
-
-/// How much long documents are held back, 0 to 1.
-const B: f32 = 0.8;
-
-/// What an occurrence counts in the title, context, solution and tags, in halves: a word of the
-/// title or a tag says more about a document than one of its body.
-const FIELD_WEIGHTS: [u32; 4] = [3, 2, 2, 3];
-
-/// The weight of a plain occurrence in the units of [`FIELD_WEIGHTS`].
-const UNIT: f32 = 2.0;
-
-/// The texts of one document, by field.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Fields<'a> {
-    /// One line that names the problem.
-    pub title: &'a str,
-    /// The problem.
-    pub context: &'a str,
-    /// The answer.
-    pub solution: &'a str,
-    /// Tags.
-    pub tags: &'a [String],
-}
-
-/// A document's terms with their weighted numbers of occurrences.
-#[derive(Debug, Clone, Default)]
-pub struct Counted {
-    terms: HashMap<Box<str>, u32>,
-    length: u32,
-}
-
-impl Counted {
-    /// Counts the terms of a document, which needs no index and thus no lock.
-    pub fn of(fields: Fields<'_>) -> Self {
-        let mut counted = Self::default();
-        let [title, context, solution, tags] = FIELD_WEIGHTS;
-        counted.add(fields.title, title);
-        counted.add(fields.context, context);
-        counted.add(fields.solution, solution);
-        for tag in fields.tags {
-            counted.add(tag, tags);
-        }
-        counted
-    }
-
-    fn add(&mut self, text: &str, weight: u32) {
-        for_each_token(text, |token| {
-            match self.terms.get_mut(token) {
-                Some(count) => *count += weight,
-                None => {
-                    self.terms.insert(token.into(), weight);
-                }
-            }
-            self.length += weight;
-        });
-    }
-}
-
-/// A query term as the index knows it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Weighed {
-    id: Option<u32>,
-    /// Inverse document frequency times the term's weight in the query.
-    pub weight: f32,
-    filler: bool,
-}
 
 /// What one slot holds.
 #[derive(Debug, Default, Clone)]
@@ -212,57 +140,39 @@ impl Lexical {
         (self.ids.len() - self.empty_terms, lists.sum())
     }
 
-    /// Inverse document frequency of a term that `documents` of the indexed ones contain.
-    fn idf(&self, documents: usize) -> f32 {
-        let (all, with) = (self.live as f32, documents as f32);
-        ((all - with + 0.5) / (with + 0.5)).ln_1p()
+    fn collection(&self) -> Collection {
+        Collection {
+            documents: self.live as u64,
+            length: self.total_length,
+        }
     }
 
     /// Looks up query terms; the heaviest come first, unknown ones weigh as the rarest would.
-    pub fn weigh(&self, terms: &[Term]) -> Vec<Weighed> {
-        let mut weighed: Vec<(f32, &Term, Option<u32>)> = terms
-            .iter()
-            .map(|term| {
-                let id = self.ids.get(term.text.as_str()).copied();
-                let documents = id.map_or(0, |id| self.postings[id as usize].as_slice().len());
-                (self.idf(documents) * term.weight, term, id)
-            })
-            .collect();
-        // A fixed order makes the sums of scores the same in every index with these documents.
-        weighed.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.text.cmp(&b.1.text)));
-        weighed.truncate(MAX_QUERY_TERMS);
-        weighed
-            .into_iter()
-            .map(|(weight, term, id)| Weighed {
-                id,
-                weight,
-                filler: term.filler,
-            })
-            .collect()
+    pub fn weigh(&self, terms: &[Term]) -> Vec<Weighed<u32>> {
+        weigh(self.collection(), terms, |text| {
+            let &id = self.ids.get(text)?;
+            let documents = self.postings[id as usize].as_slice().len();
+            Some((id, documents as u64))
+        })
     }
 
     /// Scores every slot as a share of the highest score that any document could have.
-    pub fn score(&self, terms: &[Weighed]) -> Vec<f32> {
+    pub fn score(&self, terms: &[Weighed<u32>]) -> Vec<f32> {
         let mut scores = vec![0.0; self.entries.len()];
-        let average = self.total_length as f32 / self.live.max(1) as f32;
-        let flat = K1 * (1.0 - B) * UNIT;
-        let slope = K1 * B * UNIT / average.max(1.0);
-        let best: f32 = terms.iter().map(|term| term.weight).sum::<f32>() * (K1 + 1.0);
+        let scale = Scale::new(self.collection(), terms);
         for term in terms {
             let Some(id) = term.id else { continue };
-            let share = term.weight * (K1 + 1.0) / best;
+            let share = scale.share(term.weight);
             for posting in self.postings[id as usize].as_slice() {
                 let slot = posting.slot as usize;
-                let count = f32::from(posting.weight);
-                let damping = flat + slope * self.entries[slot].length as f32;
-                scores[slot] += share * count / (count + damping);
+                scores[slot] += scale.part(share, posting.weight, self.entries[slot].length);
             }
         }
         scores
     }
 
     /// Number of terms, fillers aside, that `slot` has.
-    pub fn matched(&self, terms: &[Weighed], slot: u32) -> usize {
+    pub fn matched(&self, terms: &[Weighed<u32>], slot: u32) -> usize {
         let known = terms
             .iter()
             .filter(|term| !term.filler)

@@ -1,6 +1,6 @@
 //! Which text stands for a document when it is turned into a vector.
 
-use crate::lexical::Fields;
+use crate::bm25::Fields;
 
 /// The text to embed: all fields on lines of their own, tags right below the title.
 ///

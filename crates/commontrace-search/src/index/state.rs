@@ -3,30 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use commontrace_core::TraceId;
-use commontrace_core::fingerprint::Fingerprint;
 
+use crate::bm25::Counted;
 use crate::document::{Document, Query};
-use crate::lexical::{Counted, Lexical};
+use crate::lexical::Lexical;
+use crate::ranking::{Facts, MAX_SIGNED};
 use crate::select::Mask;
 use crate::vectors::{VectorError, Vectors};
 
-/// What ranking needs to know of a document besides its words and vector.
+/// What the index keeps of a document besides its words and vector.
 #[derive(Debug)]
 pub struct Entry {
-    pub id: TraceId,
-    pub trust: f64,
-    pub valid_until: Option<i64>,
-    pub created_at: i64,
-    pub review_after: Option<i64>,
-    pub fingerprint: Fingerprint,
+    pub facts: Facts,
     tags: Box<[String]>,
     signatures: Box<[u64]>,
-}
-
-impl Entry {
-    pub fn expired(&self, now: i64) -> bool {
-        self.valid_until.is_some_and(|end| end <= now)
-    }
 }
 
 /// Everything under the lock.
@@ -68,12 +58,14 @@ impl State {
         self.lexical.set(slot, counted);
         self.date(slot, document.valid_until);
         self.entries[slot as usize] = Some(Entry {
-            id: document.id,
-            trust: document.trust,
-            valid_until: document.valid_until,
-            created_at: document.created_at,
-            review_after: document.review_after,
-            fingerprint: document.fingerprint.clone(),
+            facts: Facts {
+                id: document.id,
+                trust: document.trust,
+                valid_until: document.valid_until,
+                created_at: document.created_at,
+                review_after: document.review_after,
+                fingerprint: document.fingerprint.clone(),
+            },
             tags: document.tags.clone().into(),
             signatures: signatures.into(),
         });
@@ -99,15 +91,15 @@ impl State {
         true
     }
 
-    pub fn change(&mut self, id: TraceId, change: impl FnOnce(&mut Entry)) -> bool {
+    pub fn change(&mut self, id: TraceId, change: impl FnOnce(&mut Facts)) -> bool {
         let Some(&slot) = self.slots.get(&id) else {
             return false;
         };
         let entry = self.entries[slot as usize]
             .as_mut()
             .expect("slots in use have entries");
-        change(entry);
-        let valid_until = entry.valid_until;
+        change(&mut entry.facts);
+        let valid_until = entry.facts.valid_until;
         self.date(slot, valid_until);
         true
     }
@@ -150,7 +142,6 @@ impl State {
         let lists = signatures
             .iter()
             .filter_map(|signature| self.signatures.get(signature));
-        // What a great many share, such as a tool's last line, tells nothing.
         lists
             .filter(|slots| slots.len() <= MAX_SIGNED)
             .flatten()
@@ -167,7 +158,8 @@ impl State {
 
     /// The slots that a query may find, perhaps with unused ones among them; `None` if all.
     pub fn mask(&self, query: &Query<'_>) -> Option<Mask> {
-        let expired = |slot: u32| !query.include_expired && self.entry(slot).expired(query.now);
+        let expired =
+            |slot: u32| !query.include_expired && self.entry(slot).facts.expired(query.now);
         if query.tags.is_empty() {
             let mut excluded = self.dated.iter().filter(|&&slot| expired(slot)).peekable();
             excluded.peek()?;
@@ -207,7 +199,7 @@ impl State {
             .flatten()
             .map(|e| {
                 let tags = e.tags.iter().map(|tag| tag.len() + 40).sum::<usize>();
-                tags + e.fingerprint.len() * 96
+                tags + e.facts.fingerprint.len() * 96
             })
             .sum();
         self.lexical.memory()
@@ -217,9 +209,6 @@ impl State {
             + self.slots.capacity() * 21
     }
 }
-
-/// Most documents that may share an error signature for it to count.
-const MAX_SIGNED: usize = 50;
 
 /// Adds a slot to an ascending list.
 fn list(slots: &mut Vec<u32>, slot: u32) {

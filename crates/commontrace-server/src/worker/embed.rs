@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use commontrace_core::TraceId;
 use commontrace_core::backoff::{MAX_ATTEMPTS, delay};
+use commontrace_search::bm25::Fields;
 use commontrace_search::embed::EmbedError;
-use commontrace_search::lexical::Fields;
 use commontrace_search::text::embedding_text;
 use commontrace_store::{EmbeddingModel, FailedJob, IndexRow, Job, NewVector, Result};
 use tokio::sync::watch;
