@@ -93,7 +93,7 @@ impl Deref for App {
     }
 }
 
-/// What the operator decides about the HTTP side.
+/// What the operator decides about the HTTP side and the work behind it.
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
     /// Name of the service in its description.
@@ -122,6 +122,8 @@ pub struct ServerSettings {
     pub flags_to_hide: u32,
     /// Up-votes net of down-votes that validate a trace.
     pub validation_threshold: u32,
+    /// Time between two looks for jobs that nobody announced.
+    pub worker_poll: Duration,
 }
 
 impl Default for ServerSettings {
@@ -140,6 +142,7 @@ impl Default for ServerSettings {
             failed_keys_per_minute: 30,
             flags_to_hide: 3,
             validation_threshold: 2,
+            worker_poll: Duration::from_secs(2),
         }
     }
 }

@@ -41,3 +41,9 @@ pub fn router(app: &App) -> axum::Router {
         .with_state(app.clone());
     middleware::wrap(routes, &app.settings, &app.ids)
 }
+
+/// Builds what a worker answers: how it is, and its metrics.
+pub fn worker_router(app: &App) -> axum::Router {
+    let routes = axum::Router::from(routes::worker()).with_state(app.clone());
+    middleware::wrap(routes, &app.settings, &app.ids)
+}

@@ -2,6 +2,7 @@
 //!
 //! Labels take few values, none of which a client can choose.
 
+mod jobs;
 mod process;
 
 use std::sync::OnceLock;
@@ -15,6 +16,7 @@ use commontrace_store::Store;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
+pub use self::jobs::{job_attempts, job_failed, jobs, oldest_waiting_job, worker_listening};
 use crate::app::App;
 
 const HTTP_REQUESTS: &str = "commontrace_http_requests_total";
@@ -122,6 +124,7 @@ fn describe() {
         EMBEDDING_SWITCH_BACKLOG,
         "Traces waiting for a vector of the model that searches are switching to."
     );
+    jobs::describe();
     describe_gauge!(
         SEARCH_MODEL,
         "1 for the model that is searched with, `none` for words alone."

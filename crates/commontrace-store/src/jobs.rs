@@ -128,6 +128,58 @@ impl Store {
         .await
     }
 
+    /// Lets the lease of these jobs last until `now + lease_for`; returns how many are still held.
+    pub async fn renew_leases(
+        &self,
+        lease: Uuid,
+        jobs: Vec<JobId>,
+        lease_for: Duration,
+        now: DateTime<Utc>,
+    ) -> Result<u64> {
+        self.write(move |tx| {
+            async move {
+                let mut held = 0;
+                for job in &jobs {
+                    held += on_tx!(tx, |db| sqlx::query(
+                        "UPDATE jobs SET leased_until = $3 WHERE id = $1 AND lease = $2"
+                    )
+                    .bind(job)
+                    .bind(lease)
+                    .bind(now + lease_for)
+                    .execute(db)
+                    .await
+                    .map(|done| done.rows_affected()))?;
+                }
+                Ok(held)
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    /// Gives leased jobs back untried, as a worker does that stops: others may take them at once,
+    /// and the attempt does not count.
+    pub async fn return_jobs(&self, lease: Uuid, jobs: Vec<JobId>) -> Result<()> {
+        self.write(move |tx| {
+            async move {
+                for job in &jobs {
+                    on_tx!(tx, |db| sqlx::query(
+                        "UPDATE jobs SET lease = NULL, leased_until = NULL, attempts = attempts - 1
+                         WHERE id = $1 AND lease = $2",
+                    )
+                    .bind(job)
+                    .bind(lease)
+                    .execute(db)
+                    .await
+                    .map(drop))?;
+                }
+                Ok(())
+            }
+            .boxed()
+        })
+        .await
+    }
+
     /// Queues the embedding jobs of `queue` that were given up anew, and returns how many.
     pub async fn revive_embeddings(&self, queue: String, now: DateTime<Utc>) -> Result<u64> {
         self.write(move |tx| {

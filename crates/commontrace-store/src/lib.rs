@@ -6,6 +6,7 @@
 
 mod accounts;
 mod amendments;
+mod announce;
 mod backup;
 mod changes;
 mod check;
@@ -14,6 +15,7 @@ mod demand;
 mod embeddings;
 mod error;
 mod housekeeping;
+mod job_list;
 mod jobs;
 mod lock;
 mod meta;
@@ -36,12 +38,14 @@ mod write;
 
 pub use accounts::{Account, CreateAccount, NewAccount};
 pub use amendments::{Amendment, Decide, NewAmendment, Revision};
+pub use announce::Announcements;
 pub use backup::BackupError;
 pub use changes::{Changes, IndexRow};
 pub use condition::Condition;
 pub use demand::ConnectionCounts;
 pub use embeddings::{EmbeddingModel, NewVector};
 pub use error::{Error, Result};
+pub use job_list::{JobCount, JobState, QueuedJob};
 pub use jobs::{FailedJob, Job, JobOutcome};
 pub use lock::StoreLock;
 pub use moderation::{Flag, FlagTrace, Flagged, NewFlag};

@@ -27,7 +27,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server
-    Serve,
+    Serve(commands::serve::Args),
+    /// Embed and tidy up for servers that leave it to workers
+    Worker,
     /// Bring the database schema up to date
     Migrate,
     /// Copy the live store into a new file
@@ -65,7 +67,10 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let config = config?;
     commands::init_logging(&config, &env)?;
     let done = match cli.command {
-        Command::Serve => commands::block_on(commands::serve::run(config, cli.settings, env)),
+        Command::Serve(args) => {
+            commands::block_on(commands::serve::run(config, args, cli.settings, env))
+        }
+        Command::Worker => commands::block_on(commands::worker::run(config, cli.settings, env)),
         Command::Migrate => commands::block_on(commands::migrate::run(config)),
         Command::Backup(args) => commands::block_on(commands::backup::run(config, args)),
         Command::Reembed(args) => commands::block_on(commands::reembed::run(config, args)),

@@ -89,6 +89,12 @@ pub async fn serving_store(config: &Config) -> Result<Store, Failure> {
     open(config, &connections(config), replica.as_ref()).await
 }
 
+/// Opens and migrates the store for a worker: with limits on every statement, and never reading
+/// from a replica, which may be behind a text that is to be embedded.
+pub async fn worker_store(config: &Config) -> Result<Store, Failure> {
+    open(config, &connections(config), None).await
+}
+
 async fn open(
     config: &Config,
     connections: &Connections,
@@ -338,6 +344,7 @@ pub fn server_settings(config: &Config) -> ServerSettings {
         failed_keys_per_minute: limits.rate_limit_failed_keys_per_minute.get(),
         flags_to_hide: commons.flags_to_hide.get(),
         validation_threshold: commons.validation_threshold.get(),
+        worker_poll: seconds(config.worker.worker_poll_seconds.get()),
         ..ServerSettings::default()
     }
 }

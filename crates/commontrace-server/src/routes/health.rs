@@ -44,6 +44,24 @@ pub async fn health(State(app): State<App>) -> MaybeUnavailable<Health> {
     report(database.is_ok(), checks)
 }
 
+/// Returns each part's state in a worker, which serves no requests and so has no index.
+pub async fn worker(State(app): State<App>) -> MaybeUnavailable<Health> {
+    let database = app.store_check.run(&app.store, &app.clock).await;
+    let embedder = app.search.wanted().borrow().clone();
+    let model = embedder
+        .as_ref()
+        .map(|embedder| embedder.model().id.as_str());
+    let checks = [
+        ("database", words(database)),
+        (
+            "embedding",
+            if model.is_some() { "ok" } else { "none" }.to_owned(),
+        ),
+        ("embedding_model", model.unwrap_or("none").to_owned()),
+    ];
+    report(database.is_ok(), checks.into())
+}
+
 /// Returns whether the process runs at all.
 pub async fn live() -> JsonBody<Health> {
     JsonBody(Health {

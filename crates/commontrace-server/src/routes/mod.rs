@@ -208,6 +208,23 @@ fn operators() -> ApiRouter<App> {
                 doc(op, "Health", "Read the state of each part")
             }),
         )
+        .merge(probes())
+}
+
+/// What whoever watches over a worker asks it. There is nothing else to ask.
+pub fn worker() -> ApiRouter<App> {
+    ApiRouter::new()
+        .api_route(
+            "/health",
+            get_with(health::worker, |op| {
+                doc(op, "Health", "Read the state of each part")
+            }),
+        )
+        .merge(probes())
+}
+
+fn probes() -> ApiRouter<App> {
+    ApiRouter::new()
         .api_route(
             "/health/live",
             get_with(health::live, |op| {

@@ -1,28 +1,18 @@
-//! Makes the vectors of new and changed traces.
+//! Makes the vectors of new and changed traces: when there is something to do, and for which model.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use commontrace_core::TraceId;
-use commontrace_core::backoff::{MAX_ATTEMPTS, delay};
-use commontrace_search::bm25::Fields;
-use commontrace_search::embed::EmbedError;
-use commontrace_search::text::embedding_text;
-use commontrace_store::{EmbeddingModel, FailedJob, IndexRow, Job, NewVector, Result};
+use commontrace_store::Result;
 use tokio::sync::watch;
-use uuid::Uuid;
+use tokio_util::sync::CancellationToken;
 
+use super::batch::{PAUSE, step};
 use crate::app::App;
 use crate::error::chain;
-use crate::metrics::{self, Embedded};
 use crate::search::{Embedding, Generation, Generations};
 
-/// Traces embedded per lease.
-pub const BATCH: i64 = 16;
-/// How long a lease lasts; a batch takes a fraction of it.
-const LEASE: Duration = Duration::from_secs(120);
-/// How often to look for jobs that nobody announced: retries, and leases that ran out.
-const POLL: Duration = Duration::from_secs(2);
 /// Traces without a job that are enqueued at a time, when the store moves to another model.
 const ENQUEUE: i64 = 1000;
 
@@ -31,10 +21,14 @@ pub async fn run(app: App) {
     let mut generations = app.search.watch();
     loop {
         let current = Arc::clone(&generations.borrow_and_update().current);
+        let leave = CancellationToken::new();
+        let mut embedding = pin!(embed_for(&app, &current, &leave, Purpose::ThisNode));
         tokio::select! {
-            () = embed_for(&app, &current) => return,
-            // What was begun for the one before is left to its lease.
-            () = replaced(&mut generations, &current) => {}
+            () = &mut embedding => return,
+            () = replaced(&mut generations, &current) => {
+                leave.cancel();
+                embedding.await;
+            }
         }
     }
 }
@@ -47,33 +41,97 @@ async fn replaced(generations: &mut watch::Receiver<Generations>, current: &Arc<
     }
 }
 
-/// Embeds until the server stops. Without a model there is nothing to do until then.
-async fn embed_for(app: &App, generation: &Generation) {
+/// Whom a process embeds for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Purpose<'a> {
+    /// For itself first of all: its index learns of each vector at once.
+    ThisNode,
+    /// For nodes, which follow the store's changes.
+    AllNodes {
+        /// Set when the queue has been empty once.
+        worked_off: &'a AtomicBool,
+    },
+}
+
+/// Embeds for one generation until the server stops or `leave` says so. Without a model there is
+/// nothing to do until then.
+pub(super) async fn embed_for(
+    app: &App,
+    generation: &Generation,
+    leave: &CancellationToken,
+    purpose: Purpose<'_>,
+) {
     let Some(embedding) = generation.embedding() else {
-        return app.lifecycle.stopped().await;
+        tokio::select! {
+            () = app.lifecycle.stopped() => return,
+            () = leave.cancelled() => return,
+        }
     };
     // The store was filled without a vector, or with those of another model.
     if let Err(err) = enqueue_missing(app, embedding).await {
         tracing::warn!(error = %chain(&err), "cannot look for traces without a vector: {err}");
     }
-    while !app.lifecycle.is_stopping() {
-        match embed_and_index(app, embedding).await {
-            Ok(0) => wait(app, generation).await,
+    while !app.lifecycle.is_stopping() && !leave.is_cancelled() {
+        match embed_batch(app, embedding, leave, purpose).await {
+            Ok(0) => wait(app, generation, leave).await,
             Ok(_) => {}
             Err(err) => {
                 tracing::warn!(error = %chain(&err), "embedding pauses: {err}");
-                wait(app, generation).await;
+                pause(app, leave).await;
             }
         }
     }
 }
 
+/// Embeds one batch and returns how many jobs were in it.
+async fn embed_batch(
+    app: &App,
+    embedding: &Embedding,
+    leave: &CancellationToken,
+    purpose: Purpose<'_>,
+) -> Result<usize> {
+    match purpose {
+        Purpose::ThisNode => embed_and_index(app, embedding, leave).await,
+        Purpose::AllNodes { worked_off } => {
+            let jobs = step(app, embedding, leave).await?.jobs;
+            if jobs == 0 && !worked_off.load(Ordering::Acquire) {
+                let left = app.store.embedding_jobs(&embedding.model().queue()).await?;
+                worked_off.store(left.queued == 0, Ordering::Release);
+            }
+            Ok(jobs)
+        }
+    }
+}
+
+/// Embeds one batch, puts its vectors into the index and returns how many jobs were in it.
+pub(super) async fn embed_and_index(
+    app: &App,
+    embedding: &Embedding,
+    leave: &CancellationToken,
+) -> Result<usize> {
+    let step = step(app, embedding, leave).await?;
+    for id in step.embedded {
+        app.search.refresh(&app.store, id).await;
+    }
+    Ok(step.jobs)
+}
+
 /// Waits until there may be jobs for a generation, or the server stops.
-pub(super) async fn wait(app: &App, generation: &Generation) {
+pub(super) async fn wait(app: &App, generation: &Generation, leave: &CancellationToken) {
     tokio::select! {
         () = generation.work_arrives() => {}
-        () = tokio::time::sleep(POLL) => {}
+        () = tokio::time::sleep(app.settings.worker_poll) => {}
         () = app.lifecycle.stopped() => {}
+        () = leave.cancelled() => {}
+    }
+}
+
+/// Waits a little, or until the server stops.
+pub(super) async fn pause(app: &App, leave: &CancellationToken) {
+    tokio::select! {
+        () = tokio::time::sleep(PAUSE) => {}
+        () = app.lifecycle.stopped() => {}
+        () = leave.cancelled() => {}
     }
 }
 
@@ -89,121 +147,5 @@ pub async fn enqueue_missing(app: &App, embedding: &Embedding) -> Result<usize> 
         if (enqueued as i64) < ENQUEUE {
             return Ok(found);
         }
-    }
-}
-
-/// Embeds one batch, puts its vectors into the index and returns how many jobs were in it.
-pub(super) async fn embed_and_index(app: &App, embedding: &Embedding) -> Result<usize> {
-    let step = step(app, embedding).await?;
-    for id in step.embedded {
-        app.search.refresh(&app.store, id).await;
-    }
-    Ok(step.jobs)
-}
-
-/// What one batch came to.
-#[derive(Debug, Default)]
-pub struct Step {
-    /// Jobs that were in it; fewer than [`BATCH`] were all that was due.
-    pub jobs: usize,
-    /// Traces that have a new vector.
-    pub embedded: Vec<TraceId>,
-}
-
-/// Embeds one batch of the model's jobs.
-pub async fn step(app: &App, embedding: &Embedding) -> Result<Step> {
-    let (embedder, model) = (embedding.embedder(), embedding.model());
-    let lease = app.ids.uuid();
-    let now = app.clock.now();
-    let jobs = app
-        .store
-        .claim_embeddings(model.queue(), lease, LEASE, BATCH, now)
-        .await?;
-    if jobs.is_empty() {
-        return Ok(Step::default());
-    }
-    let count = jobs.len();
-    let mut work: Vec<(Job, IndexRow)> = Vec::with_capacity(count);
-    for job in jobs {
-        // A trace that is gone took its jobs along; one deleted just now leaves nothing to do.
-        if let Some(row) = app.store.index_row(None, job.subject_id).await? {
-            work.push((job, row));
-        } else {
-            metrics::embedded(&model.id, Embedded::Skipped);
-        }
-    }
-    let texts = work
-        .iter()
-        .map(|(_, row)| {
-            embedding_text(Fields {
-                title: &row.title,
-                context: &row.context_text,
-                solution: &row.solution_text,
-                tags: &row.tags,
-            })
-        })
-        .collect();
-    let begun = Instant::now();
-    let vectors = embedder.embed_batch(texts).await;
-    let each = begun.elapsed() / work.len().max(1) as u32;
-    let embedded = settle(app, model, lease, work, vectors, each).await?;
-    Ok(Step {
-        jobs: count,
-        embedded,
-    })
-}
-
-async fn settle(
-    app: &App,
-    model: &EmbeddingModel,
-    lease: Uuid,
-    work: Vec<(Job, IndexRow)>,
-    vectors: Vec<std::result::Result<Vec<f32>, EmbedError>>,
-    each: Duration,
-) -> Result<Vec<TraceId>> {
-    let (mut made, mut failed) = (Vec::new(), Vec::new());
-    for ((job, row), vector) in work.into_iter().zip(vectors) {
-        let became = match vector {
-            Ok(_) => Embedded::Success,
-            Err(_) => Embedded::Error,
-        };
-        metrics::embedded(&model.id, became);
-        metrics::embedding(&model.id, each);
-        match vector {
-            Ok(vector) => {
-                made.push(NewVector {
-                    job: job.id,
-                    trace_id: row.id,
-                    revision: row.revision,
-                    vector,
-                });
-            }
-            Err(err) => failed.push(failure(app, job, &err)),
-        }
-    }
-    let done: Vec<_> = made.iter().map(|new| new.trace_id).collect();
-    app.store
-        .store_vectors(model.clone(), lease, made, app.clock.now())
-        .await?;
-    if !failed.is_empty() {
-        app.store.fail_jobs(lease, failed, app.clock.now()).await?;
-    }
-    Ok(done)
-}
-
-fn failure(app: &App, job: Job, err: &EmbedError) -> FailedJob {
-    let attempt = u32::try_from(job.attempts).unwrap_or(u32::MAX);
-    let give_up = err.is_permanent() || attempt >= MAX_ATTEMPTS;
-    let jitter = f64::from(u16::from_be_bytes(app.ids.random_bytes())) / f64::from(u16::MAX);
-    let trace = job.subject_id;
-    if give_up {
-        tracing::error!(trace.id = %trace, error = %err, "trace `{trace}` will have no vector: {err}");
-    } else {
-        tracing::warn!(trace.id = %trace, error = %err, "embedding trace `{trace}` failed: {err}");
-    }
-    FailedJob {
-        id: job.id,
-        error: err.to_string(),
-        retry_after: (!give_up).then(|| delay(attempt, jitter)),
     }
 }

@@ -9,8 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use commontrace_store::{EmbeddingModel, Result};
+use tokio_util::sync::CancellationToken;
 
-use super::embed::{BATCH, embed_and_index, enqueue_missing, wait};
+use super::Work;
+use super::batch::BATCH;
+use super::embed::{embed_and_index, enqueue_missing, pause, wait};
 use crate::app::App;
 use crate::error::chain;
 use crate::search::Generation;
@@ -21,7 +24,7 @@ const PROBE: &str = "error: linker `cc` not found";
 const LEAVING: Duration = Duration::from_millis(100);
 
 /// Carries out wishes for another model until the server stops.
-pub async fn run(app: App) {
+pub async fn run(app: App, work: Work) {
     let mut wanted = app.search.wanted();
     loop {
         tokio::select! {
@@ -32,7 +35,7 @@ pub async fn run(app: App) {
             let embedder = wanted.borrow_and_update().clone();
             let coming = app.search.generation(embedder);
             tokio::select! {
-                done = switch(&app, coming) => break done,
+                done = switch(&app, coming, work) => break done,
                 _ = wanted.changed() => {
                     tracing::info!("another model is asked for before the switch came to an end");
                     app.search.abandon();
@@ -46,7 +49,7 @@ pub async fn run(app: App) {
 }
 
 /// Switches to `coming` and returns what was searched with before; nothing if the server stops first.
-async fn switch(app: &App, coming: Generation) -> Option<Arc<Generation>> {
+async fn switch(app: &App, coming: Generation, work: Work) -> Option<Arc<Generation>> {
     let current = app.search.current();
     if current.model() == coming.model() {
         let same = Arc::new(current.with_embedding(coming));
@@ -68,12 +71,12 @@ async fn switch(app: &App, coming: Generation) -> Option<Arc<Generation>> {
     );
     app.search.announce(Arc::clone(&coming));
     loop {
-        match prepare(app, &current, &coming).await {
+        match prepare(app, &current, &coming, work).await {
             Ok(true) => break,
             Ok(false) => return None,
             Err(err) => {
                 tracing::warn!(error = %chain(&err), "the switch pauses: {err}");
-                wait(app, &coming).await;
+                pause(app, &CancellationToken::new()).await;
             }
         }
     }
@@ -89,7 +92,7 @@ async fn switch(app: &App, coming: Generation) -> Option<Arc<Generation>> {
 }
 
 /// Makes the coming generation ready; false if the server stops first.
-async fn prepare(app: &App, current: &Generation, coming: &Generation) -> Result<bool> {
+async fn prepare(app: &App, current: &Generation, coming: &Generation, work: Work) -> Result<bool> {
     tokio::select! {
         loaded = coming.load(&app.store) => { loaded?; }
         () = app.lifecycle.stopped() => return Ok(false),
@@ -102,6 +105,7 @@ async fn prepare(app: &App, current: &Generation, coming: &Generation) -> Result
     let revive = || app.store.revive_embeddings(queue.clone(), app.clock.now());
     revive().await?;
     enqueue_missing(app, embedding).await?;
+    app.search.wake_workers();
     app.search.report();
     tracing::info!(
         to = coming.model_name(),
@@ -112,9 +116,13 @@ async fn prepare(app: &App, current: &Generation, coming: &Generation) -> Result
         coming.len(),
         name(coming)
     );
+    let stay = CancellationToken::new();
     let (mut second_chance, mut all_is_read) = (true, false);
     while !app.lifecycle.is_stopping() {
-        let jobs = embed_and_index(app, embedding).await?;
+        let jobs = match work {
+            Work::Here => embed_and_index(app, embedding, &stay).await?,
+            Work::Elsewhere => 0,
+        };
         if jobs as i64 == BATCH {
             continue;
         }
@@ -123,7 +131,11 @@ async fn prepare(app: &App, current: &Generation, coming: &Generation) -> Result
         let left = app.store.embedding_jobs(&queue).await?;
         let lacking = coming.vectorless() > current.vectorless() + left.dead as usize;
         if lacking && left.queued > 0 {
-            wait(app, coming).await;
+            match work {
+                Work::Here => wait(app, coming, &stay).await,
+                // Nobody tells of a vector that a worker has made.
+                Work::Elsewhere => pause(app, &stay).await,
+            }
         } else if lacking && !all_is_read {
             // Somebody else made or removed the rest. When all of it is read there is no more to come.
             if enqueue_missing(app, embedding).await? == 0 {
@@ -132,7 +144,7 @@ async fn prepare(app: &App, current: &Generation, coming: &Generation) -> Result
             }
         } else if let Err(err) = embedding.embedder().embed_query(PROBE).await {
             tracing::warn!(error = %err, "the switch waits until the model answers: {err}");
-            wait(app, coming).await;
+            pause(app, &stay).await;
         } else if left.dead > 0 && second_chance {
             // The model answers; perhaps it did not for a while.
             second_chance = false;

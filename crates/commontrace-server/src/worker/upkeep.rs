@@ -15,7 +15,7 @@ const USAGE: Duration = Duration::from_secs(5);
 const TIDY: Duration = Duration::from_secs(3600);
 
 /// Waits, unless the server is told to stop first; then returns false.
-async fn pause(app: &App, time: Duration) -> bool {
+pub(super) async fn pause(app: &App, time: Duration) -> bool {
     tokio::select! {
         () = tokio::time::sleep(time) => true,
         () = app.lifecycle.stopped() => false,
@@ -65,7 +65,7 @@ pub async fn write_usage(app: App) {
     }
 }
 
-/// Removes what was only kept for a while, and folds metrics.
+/// Removes what was only kept for a while.
 pub async fn tidy(app: App) {
     loop {
         if let Err(err) = app.store.tidy(app.clock.now()).await {
@@ -74,6 +74,12 @@ pub async fn tidy(app: App) {
         if !pause(&app, TIDY).await {
             return;
         }
+    }
+}
+
+/// Folds the metrics, which otherwise pile up where nobody asks for them.
+pub async fn fold_metrics(app: App) {
+    while pause(&app, TIDY).await {
         app.metrics.run_upkeep();
     }
 }

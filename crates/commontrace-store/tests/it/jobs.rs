@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use commontrace_core::TraceId;
 use commontrace_core::backoff::MAX_ATTEMPTS;
 use commontrace_store::Engine::{self, Postgres, Sqlite};
+use commontrace_store::JobState::{Dead, Leased, Waiting};
 use commontrace_store::{FailedJob, Job, JobOutcome, NewTrace, Store};
 use rstest::rstest;
 use uuid::Uuid;
@@ -223,4 +224,101 @@ async fn a_job_that_kills_its_workers_is_given_up_in_the_end(
         JobOutcome { queued: 1, dead: 3 }
     );
     assert_eq!(claim(&store, fresh(), 10, after(now)).await, []);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_renewed_lease_lasts_longer(#[values(Sqlite, Postgres)] engine: Engine) {
+    let store = TestStore::on(engine).await;
+    let ada = store.register("ada").await;
+    store.contributed(a_trace(ada)).await;
+    let (lease, thief) = (fresh(), fresh());
+    let job = claim(&store, lease, 1, noon()).await[0].id;
+    let renew = async |lease, now| {
+        let renewed = store.renew_leases(lease, vec![job], LEASE, now).await;
+        renewed.unwrap()
+    };
+    assert_eq!(renew(lease, after(50)).await, 1);
+    assert_eq!(claim(&store, thief, 1, after(109)).await, []);
+    assert_eq!(claim(&store, thief, 1, after(110)).await.len(), 1);
+    assert_eq!(renew(lease, after(111)).await, 0, "it is another one's");
+    assert_eq!(claim(&store, fresh(), 1, after(169)).await, []);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_job_given_back_is_due_at_once_and_was_not_tried(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let store = TestStore::on(engine).await;
+    let ada = store.register("ada").await;
+    store.contributed(a_trace(ada)).await;
+    let (first, second) = (fresh(), fresh());
+    let job = claim(&store, first, 1, noon()).await[0];
+    store.return_jobs(first, vec![job.id]).await.unwrap();
+    assert_eq!(claim(&store, second, 1, noon()).await, [job]);
+    store.return_jobs(first, vec![job.id]).await.unwrap();
+    assert_eq!(
+        claim(&store, fresh(), 1, after(1)).await,
+        [],
+        "it is another one's"
+    );
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_queue_is_listed_and_counted_by_state_and_dead_letters_are_tried_again(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let store = TestStore::on(engine).await;
+    let ada = store.register("ada").await;
+    let first = store.contributed(a_trace(ada)).await;
+    store.contributed_at(a_trace(ada), after(1)).await;
+    store.contributed_at(a_trace(ada), after(2)).await;
+    let (lost, lease) = (fresh(), fresh());
+    let job = claim(&store, lost, 1, noon()).await[0];
+    fail(&store, lost, &job, None, noon()).await;
+    let leased = claim(&store, lease, 1, after(1)).await[0];
+
+    let all = store.jobs(None, 10, after(5)).await.unwrap();
+    let shown: Vec<_> = all.iter().map(|job| (job.state, job.attempts)).collect();
+    let expected = [(Dead, 1), (Leased, 1), (Waiting, 0)];
+    assert_eq!(shown, expected);
+    assert_eq!((all[0].subject_id, all[1].id), (first, leased.id));
+    assert_eq!(all[0].last_error.as_deref(), Some("the model said no"));
+    assert_eq!(all[1].leased_until, Some(after(61)));
+    assert_eq!(all[2].run_at, after(2));
+    assert_eq!(store.jobs(None, 2, after(5)).await.unwrap(), all[..2]);
+    let dead = store.jobs(Some(Dead), 10, after(5)).await.unwrap();
+    assert_eq!(dead, all[..1]);
+    // A lease that has run out is nobody's.
+    let waiting = store.jobs(Some(Waiting), 10, after(61)).await.unwrap();
+    assert_eq!(waiting.len(), 2);
+
+    let counts = store.job_counts(after(61)).await.unwrap();
+    let counts: Vec<_> = counts
+        .iter()
+        .map(|count| (count.queue.as_str(), count.state, count.jobs, count.oldest))
+        .collect();
+    assert_eq!(
+        counts,
+        [(QUEUE, Dead, 1, noon()), (QUEUE, Waiting, 2, after(1))]
+    );
+
+    let retry = async |job| store.retry_dead_jobs(job, after(70)).await.unwrap();
+    assert_eq!(retry(Some(leased.id)).await, 0, "it was not given up");
+    assert_eq!(retry(Some(job.id)).await, 1);
+    assert_eq!(retry(None).await, 0);
+    assert!(
+        store
+            .jobs(Some(Dead), 10, after(70))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let due = claim(&store, fresh(), 10, after(70)).await;
+    assert_eq!(
+        due.last().map(|job| (job.subject_id, job.attempts)),
+        Some((first, 1))
+    );
 }

@@ -8,7 +8,7 @@ use commontrace_server::clock::Clock;
 use commontrace_server::ids::Ids;
 use commontrace_store::{CreateAccount, NewAccount, Store};
 
-use super::say;
+use super::{jobs, say};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::start;
@@ -46,6 +46,8 @@ pub enum Command {
         #[arg(value_parser = id::<TraceId>)]
         trace: TraceId,
     },
+    /// Show the embedding jobs, or try again those that were given up
+    Jobs(jobs::Args),
     /// Count what is in the store
     Stats {
         /// Print JSON
@@ -54,7 +56,7 @@ pub enum Command {
     },
 }
 
-fn id<T: FromStr>(text: &str) -> Result<T, &'static str> {
+pub(super) fn id<T: FromStr>(text: &str) -> Result<T, &'static str> {
     text.parse().map_err(|_| {
         "must be an id such as 3f0c9a4e-5b1d-4c57-9c1e-2a7d8e6b0f14, as the API's answers carry it"
     })
@@ -90,6 +92,7 @@ pub async fn run(config: Config, command: Command) -> Result<(), Failure> {
                 "restored",
             )
         }
+        Command::Jobs(args) => jobs::run(&store, args).await,
         Command::Stats { json } => stats(&store, json).await,
     };
     store.close().await;

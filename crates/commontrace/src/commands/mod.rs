@@ -6,9 +6,11 @@ pub mod config;
 pub mod doctor;
 pub mod health;
 pub mod import_seeds;
+pub mod jobs;
 pub mod migrate;
 pub mod reembed;
 pub mod serve;
+pub mod worker;
 
 use std::future::Future;
 use std::io::IsTerminal;

@@ -1,12 +1,17 @@
 //! `commontrace serve`: the server with its background work.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use commontrace_server::ids::Ids;
 use commontrace_server::lifecycle::Lifecycle;
 use commontrace_server::serve::{self, Ended, Patience};
+use commontrace_server::worker::Work;
 use commontrace_server::{App, error::chain, router, seeds, startup, worker};
+use commontrace_store::Location;
+
+use tokio::task::JoinSet;
 
 use crate::config::{Config, ConfigArgs, Environment};
 use crate::failure::Failure;
@@ -15,10 +20,31 @@ use crate::start;
 
 /// How long background work may take to finish its step after the last request.
 const WORKER_GRACE: Duration = Duration::from_secs(5);
+/// How long it may then take to give back what it did not finish.
+const GIVING_BACK: Duration = Duration::from_secs(2);
+
+/// How to serve.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Leave embedding and tidying up to `commontrace worker` processes
+    #[arg(long)]
+    no_worker: bool,
+}
 
 /// Serves until it is told to stop.
-pub async fn run(config: Config, flags: ConfigArgs, env: Environment) -> Result<(), Failure> {
+pub async fn run(
+    config: Config,
+    args: Args,
+    flags: ConfigArgs,
+    env: Environment,
+) -> Result<(), Failure> {
     let begun = Instant::now();
+    let work = if args.no_worker {
+        refuse_embedded(&config)?;
+        Work::Elsewhere
+    } else {
+        Work::Here
+    };
     // Before anything that takes long, because until then a SIGHUP ends the process.
     let hangups = Hangups::listen()?;
     // First of all, so that a second server on the same address changes nothing.
@@ -44,7 +70,7 @@ pub async fn run(config: Config, flags: ConfigArgs, env: Environment) -> Result<
         () = lifecycle.stopped() => return Ok(()),
     };
     let search = app.search.current();
-    let mut tasks = worker::start(&app, since);
+    let mut tasks = worker::start_node(&app, since, work);
     door.open(router(&app));
     app.lifecycle.mark_ready();
     tracing::info!(
@@ -92,17 +118,35 @@ async fn prepare(config: &Config, lifecycle: Lifecycle) -> Result<(App, DateTime
     Ok((app, since))
 }
 
-async fn stop(app: App, mut tasks: tokio::task::JoinSet<()>) {
-    app.lifecycle.stop();
-    let finished = tokio::time::timeout(WORKER_GRACE, async {
-        while tasks.join_next().await.is_some() {}
-    });
-    if finished.await.is_err() {
-        // Its leases run out, and the next start takes the jobs up again.
-        tasks.shutdown().await;
+/// The embedded store is for one process, so nobody else could do the work.
+fn refuse_embedded(config: &Config) -> Result<(), Failure> {
+    match start::location(config)? {
+        Location::Server(_) => Ok(()),
+        Location::File(path) => Err(Failure::new(format!(
+            "nobody would embed the traces in {}: no worker can reach the embedded store",
+            path.display()
+        ))
+        .hint("leave --no-worker out, or set DATABASE_URL to a PostgreSQL database")),
     }
+}
+
+async fn stop(app: App, tasks: JoinSet<()>) {
+    finish(&app, tasks, WORKER_GRACE).await;
     if let Err(err) = app.usage.flush(&app.store).await {
         tracing::warn!("some openings of traces were not counted: {}", chain(&err));
     }
     app.store.close().await;
+}
+
+/// Lets background work finish its step, and after `grace` give back what it has not finished.
+pub async fn finish(app: &App, mut tasks: JoinSet<()>, grace: Duration) {
+    app.lifecycle.stop();
+    let mut finished = pin!(async { while tasks.join_next().await.is_some() {} });
+    tokio::select! {
+        () = &mut finished => return,
+        () = tokio::time::sleep(grace) => app.lifecycle.hurry(),
+        () = app.lifecycle.hurried() => {}
+    }
+    // What is not given back by then waits for its lease to run out.
+    let _ = tokio::time::timeout(GIVING_BACK, finished).await;
 }

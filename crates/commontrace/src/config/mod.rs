@@ -26,7 +26,8 @@ pub use sections::{CorsOrigins, Embedder, LogFormat};
 pub use source::{Environment, environment};
 
 use sections::{
-    CommonsSettings, EmbeddingSettings, LimitSettings, LogSettings, ServerSettings, StorageSettings,
+    CommonsSettings, EmbeddingSettings, LimitSettings, LogSettings, ServerSettings,
+    StorageSettings, WorkerSettings,
 };
 use source::Values;
 
@@ -39,6 +40,8 @@ pub struct Config {
     pub storage: StorageSettings,
     /// What turns text into vectors.
     pub embedding: EmbeddingSettings,
+    /// The work behind requests.
+    pub worker: WorkerSettings,
     /// The rules of the shared knowledge base.
     pub commons: CommonsSettings,
     /// How much a client may ask for.
@@ -97,6 +100,7 @@ impl Config {
             server: ServerSettings::read(&values),
             storage,
             embedding,
+            worker: WorkerSettings::read(&values),
             commons: CommonsSettings::read(&values),
             limits: LimitSettings::read(&values),
             log,

@@ -28,3 +28,4 @@ mod starter_traces;
 mod starting;
 mod stopping;
 mod switching;
+mod workers;

@@ -184,6 +184,16 @@ impl Place {
     pub async fn serve(&self) -> Server {
         Server::start(self.command(&["serve"])).await
     }
+
+    /// Starts a server that leaves embedding to workers.
+    pub async fn serve_without_worker(&self) -> Server {
+        Server::start(self.command(&["serve", "--no-worker"])).await
+    }
+
+    /// Starts a worker and waits until it works.
+    pub async fn work(&self) -> Server {
+        Server::start(self.command(&["worker"])).await
+    }
 }
 
 /// A transaction that is open, with the locks it has taken.

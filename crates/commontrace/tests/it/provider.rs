@@ -2,7 +2,8 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use wiremock::matchers::{header, method, path};
@@ -28,7 +29,14 @@ struct Answers {
     up: Arc<AtomicBool>,
     /// Whether it answers several texts at once, as only the background asks it to.
     takes_batches: Arc<AtomicBool>,
+    /// Milliseconds that it takes for several texts at once.
+    batch_delay: Arc<AtomicU64>,
+    /// Whether it refuses texts with [`POISON`] in them.
+    refuses_poison: Arc<AtomicBool>,
 }
+
+/// A word that the endpoint may refuse.
+pub const POISON: &str = "abracadabra";
 
 impl Respond for Answers {
     fn respond(&self, request: &Request) -> ResponseTemplate {
@@ -39,6 +47,19 @@ impl Respond for Answers {
             let echo = json!({ "error": { "message": format!("overloaded, key {KEY}") } });
             return ResponseTemplate::new(503).set_body_json(echo);
         }
+        let refuses = self.refuses_poison.load(Ordering::SeqCst);
+        if refuses
+            && texts
+                .iter()
+                .any(|text| text.as_str().is_some_and(is_poison))
+        {
+            let why = json!({ "error": { "message": format!("unsafe text, key {KEY}") } });
+            return ResponseTemplate::new(400).set_body_json(why);
+        }
+        let delay = match texts.len() {
+            1 => Duration::ZERO,
+            _ => Duration::from_millis(self.batch_delay.load(Ordering::SeqCst)),
+        };
         let dimensions = body["dimensions"]
             .as_u64()
             .map_or(DIMENSIONS, |length| length as usize);
@@ -47,8 +68,14 @@ impl Respond for Answers {
             .enumerate()
             .map(|(index, text)| json!({ "index": index, "embedding": vector(text.as_str().expect("a text"), dimensions) }))
             .collect();
-        ResponseTemplate::new(200).set_body_json(json!({ "data": data }))
+        ResponseTemplate::new(200)
+            .set_body_json(json!({ "data": data }))
+            .set_delay(delay)
     }
+}
+
+fn is_poison(text: &str) -> bool {
+    text.contains(POISON)
 }
 
 fn vector(text: &str, dimensions: usize) -> Vec<f32> {
@@ -73,6 +100,8 @@ impl Provider {
         let answers = Answers {
             up: Arc::new(AtomicBool::new(true)),
             takes_batches: Arc::new(AtomicBool::new(true)),
+            batch_delay: Arc::default(),
+            refuses_poison: Arc::default(),
         };
         Mock::given(method("POST"))
             .and(path("/v1/embeddings"))
@@ -92,12 +121,35 @@ impl Provider {
         self.answers.takes_batches.store(take, Ordering::SeqCst);
     }
 
+    /// Takes this long for several texts at once.
+    pub fn delay_batches(&self, delay: Duration) {
+        let delay = u64::try_from(delay.as_millis()).expect("less than an age");
+        self.answers.batch_delay.store(delay, Ordering::SeqCst);
+    }
+
+    /// Refuses texts with [`POISON`] in them, or takes them like all others.
+    pub fn refuse_poison(&self, refuse: bool) {
+        self.answers.refuses_poison.store(refuse, Ordering::SeqCst);
+    }
+
     pub async fn requests(&self) -> usize {
-        self.server
-            .received_requests()
-            .await
-            .expect("they are recorded")
-            .len()
+        self.received().await.len()
+    }
+
+    /// Every text that was sent, as often as it was sent.
+    pub async fn texts(&self) -> Vec<String> {
+        let mut texts = Vec::new();
+        for request in self.received().await {
+            let body: Value = request.body_json().expect("a JSON body");
+            let input = body["input"].as_array().expect("a list of texts").clone();
+            texts.extend(input.iter().filter_map(Value::as_str).map(str::to_owned));
+        }
+        texts
+    }
+
+    async fn received(&self) -> Vec<Request> {
+        let received = self.server.received_requests().await;
+        received.expect("they are recorded")
     }
 
     /// The section of a settings file that asks this provider for a model.

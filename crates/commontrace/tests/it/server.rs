@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::client::Client;
 use crate::place::DEADLINE;
 
-/// A server process. It is killed when a test drops it.
+/// A server process, or a worker, which answers little. It is killed when a test drops it.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
@@ -30,10 +30,8 @@ impl Server {
             .spawn()
             .expect("the program starts");
         let log = Log::of(child.stderr.take().expect("it is piped"));
-        let line = log.line("serving on http://").await;
-        let (_, rest) = line
-            .split_once("serving on http://")
-            .expect("it was waited for");
+        let line = log.line(" on http://").await;
+        let (_, rest) = line.split_once(" on http://").expect("it was waited for");
         let address = rest
             .split([' ', '"'])
             .next()

@@ -60,7 +60,7 @@ pub fn replica(store: &Store) -> Option<Finding> {
 pub async fn jobs(store: &Store) -> Finding {
     match store.stats().await {
         Ok(stats) if stats.dead_jobs > 0 => Weak(format!(
-            "{} traces could not be embedded and are found by their words only; after mending the cause run `commontrace reembed`",
+            "{} traces could not be embedded and are found by their words only; `commontrace admin jobs --state dead` says why, `--retry --all` tries again",
             stats.dead_jobs
         )),
         Ok(stats) => Fine(format!("{} waiting, none given up", stats.queued_jobs)),

@@ -6,6 +6,7 @@ mod limits;
 mod log;
 mod server;
 mod storage;
+mod worker;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ pub use limits::LimitSettings;
 pub use log::{LogFormat, LogSettings};
 pub use server::{CorsOrigins, ServerSettings};
 pub use storage::StorageSettings;
+pub use worker::WorkerSettings;
 
 use super::setting::Setting;
 use super::source::Environment;
@@ -25,6 +27,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Setting> {
         server::SETTINGS,
         storage::SETTINGS,
         embedding::SETTINGS,
+        worker::SETTINGS,
         commons::SETTINGS,
         limits::SETTINGS,
         log::SETTINGS,
