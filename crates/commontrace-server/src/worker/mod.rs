@@ -1,6 +1,7 @@
 //! The work that goes on beside requests, inside `serve`.
 
 mod embed;
+mod search_tables;
 mod switch;
 mod upkeep;
 
@@ -16,6 +17,7 @@ pub fn start(app: &App, since: DateTime<Utc>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(embed::run(app.clone()));
     tasks.spawn(switch::run(app.clone()));
+    tasks.spawn(search_tables::run(app.clone()));
     tasks.spawn(upkeep::follow_changes(app.clone(), since));
     tasks.spawn(upkeep::write_usage(app.clone()));
     tasks.spawn(upkeep::tidy(app.clone()));
