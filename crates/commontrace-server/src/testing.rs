@@ -24,12 +24,14 @@ pub fn noon() -> DateTime<Utc> {
 pub async fn app(settings: ServerSettings) -> (App, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let location = Location::File(dir.path().join("test.db"));
+    let store = Store::open(&location).await.unwrap();
+    let search = Search::new(&store, None, None);
     let app = App::new(Parts::new(
-        Store::open(&location).await.unwrap(),
+        store,
         Clock::manual(noon()),
         Ids::seeded(0),
         ApiKeys::new(b"pepper"),
-        Search::new(None, None),
+        search,
         settings,
     ));
     (app, dir)

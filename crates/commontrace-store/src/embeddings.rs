@@ -9,7 +9,7 @@ use crate::jobs::EMBED;
 use crate::pool::on_pool;
 use crate::traces::read;
 use crate::tx::{Tx, on_tx};
-use crate::{Result, Store};
+use crate::{Result, Store, search};
 
 /// The model that a vector comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -228,6 +228,7 @@ async fn store_vector(
     .execute(db)
     .await
     .map(drop))?;
+    search::put_vector(tx, model, new.trace_id, new.revision, &new.vector).await?;
     // Other nodes that keep an index of vectors learn of it as of any other change.
     on_tx!(tx, |db| sqlx::query(
         "UPDATE traces SET changed_at = $2 WHERE id = $1"

@@ -261,7 +261,7 @@ async fn claim(
     }
     let mut rows: Vec<(JobId, TraceId, i64, DateTime<Utc>, String)> = match tx {
         Tx::Sqlite(db) => rows!(SQLITE, db),
-        Tx::Postgres(db) => rows!(POSTGRES, db),
+        Tx::Postgres(db, _) => rows!(POSTGRES, db),
     }?;
     rows.sort_by_key(|&(id, _, _, run_at, _)| (run_at, id));
     Ok(rows

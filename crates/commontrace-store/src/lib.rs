@@ -27,6 +27,7 @@ mod pool;
 mod postgres;
 mod replica;
 mod reputation;
+mod search;
 mod stats;
 mod tags;
 mod telemetry;
@@ -53,6 +54,10 @@ pub use pool::{Engine, Location};
 pub use postgres::Connections;
 pub use replica::{ReplicaSettings, ReplicaStatus};
 pub use reputation::{DomainReputation, Reputation};
+pub use search::{
+    COMBINATIONS, Fill, Filled, Filter, Found, INDEXED_DIMENSIONS, MakeDocument, Near, Scored,
+    SearchDocument, Statistics, Texts, Words,
+};
 pub use stats::Stats;
 pub use tags::TagCount;
 pub use telemetry::{Install, TriggerReport};
@@ -68,6 +73,7 @@ use check::Trouble;
 use demand::Demand;
 use pool::Pool;
 use replica::{Replica, Session};
+use search::Derived;
 use write::Writer;
 
 /// The store, cheap to clone.
@@ -77,6 +83,8 @@ pub struct Store {
     writer: Writer,
     replica: Option<Arc<Replica>>,
     session: Session,
+    /// The tables to search in, if the database has them.
+    derived: Option<Derived>,
     trouble: Trouble,
     demand: Demand,
 }

@@ -8,6 +8,8 @@ use crate::{Result, Store, postgres};
 
 /// Distinguishes this lock from those of others on the same PostgreSQL database.
 const KEY: i64 = 0x636f_6d6d_6f6e_7301;
+/// The lock of whoever completes the tables that are searched in.
+const SEARCH_KEY: i64 = 0x636f_6d6d_6f6e_7304;
 
 /// The lock; whoever ends, however, gives it back.
 #[derive(Debug)]
@@ -40,6 +42,24 @@ impl Store {
                 Ok(StoreLock(Held::Postgres(connection)))
             }
         }
+    }
+
+    /// Takes the lock of whoever completes the tables that PostgreSQL searches in; none if another
+    /// process has it, or if there are no such tables.
+    pub async fn try_search_lock(&self) -> Result<Option<StoreLock>> {
+        let (Pool::Postgres(pool), true) = (&self.pool, self.can_search()) else {
+            return Ok(None);
+        };
+        let mut connection = postgres::unhurried(&pool.connect_options()).await?;
+        let taken: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
+            .bind(SEARCH_KEY)
+            .fetch_one(&mut connection)
+            .await?;
+        if taken {
+            return Ok(Some(StoreLock(Held::Postgres(connection))));
+        }
+        connection.close().await?;
+        Ok(None)
     }
 }
 

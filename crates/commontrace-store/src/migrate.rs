@@ -9,22 +9,44 @@ use std::time::Duration;
 use sqlx::migrate::{Migrate, Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
-use crate::{Error, Result};
+use crate::{Engine, Error, Result};
 
 /// Every migration ever released; entries are added at the end and never change.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
-    (1, "commons", include_str!("../migrations/0001_commons.sql")),
-    (
-        2,
-        "votes of a revision",
-        include_str!("../migrations/0002_votes_of_a_revision.sql"),
-    ),
-    (
-        3,
-        "embedding dimensions",
-        include_str!("../migrations/0003_embedding_dimensions.sql"),
-    ),
+const MIGRATIONS: [Step; 4] = [
+    Step {
+        version: 1,
+        name: "commons",
+        only_on: None,
+        sql: include_str!("../migrations/0001_commons.sql"),
+    },
+    Step {
+        version: 2,
+        name: "votes of a revision",
+        only_on: None,
+        sql: include_str!("../migrations/0002_votes_of_a_revision.sql"),
+    },
+    Step {
+        version: 3,
+        name: "embedding dimensions",
+        only_on: None,
+        sql: include_str!("../migrations/0003_embedding_dimensions.sql"),
+    },
+    Step {
+        version: 4,
+        name: "search",
+        only_on: Some(Engine::Postgres),
+        sql: include_str!("../migrations/0004_search.postgres.sql"),
+    },
 ];
+
+/// A migration.
+struct Step {
+    version: i64,
+    name: &'static str,
+    /// The engine that runs it, if it is not for both.
+    only_on: Option<Engine>,
+    sql: &'static str,
+}
 
 /// The table in which sqlx keeps what was applied.
 const APPLIED: &str = "_sqlx_migrations";
@@ -33,28 +55,31 @@ const SAY_SO_AFTER: Duration = Duration::from_secs(2);
 
 /// Brings the schema up to date. On PostgreSQL under sqlx's advisory lock, which a connection that is
 /// dropped gives back; on SQLite the caller holds a [`SqliteLock`], because sqlx takes none there.
-pub(crate) async fn run<C: Migrate>(connection: &mut C) -> Result<()> {
-    run_these(connection, &MIGRATIONS).await
+pub(crate) async fn run<C: Migrate>(connection: &mut C, engine: Engine) -> Result<()> {
+    run_these(connection, engine, &MIGRATIONS).await
 }
 
-async fn run_these<C: Migrate>(
-    connection: &mut C,
-    migrations: &[(i64, &'static str, &'static str)],
-) -> Result<()> {
-    let migrations: Vec<_> = migrations
+async fn run_these<C: Migrate>(connection: &mut C, engine: Engine, steps: &[Step]) -> Result<()> {
+    // The other engine's are known too: a version is of the program and not of an engine.
+    let known = steps.last().map_or(0, |last| last.version);
+    let steps: Vec<_> = steps
         .iter()
-        .map(|&(version, name, sql)| {
-            let sql = AssertSqlSafe(sql).into_sql_str();
+        .filter(|step| step.only_on.is_none_or(|only| only == engine))
+        .collect();
+    let last = steps.last().map_or(0, |last| last.version);
+    let migrations = steps
+        .iter()
+        .map(|step| {
+            let sql = AssertSqlSafe(step.sql).into_sql_str();
             Migration::new(
-                version,
-                Cow::Borrowed(name),
+                step.version,
+                Cow::Borrowed(step.name),
                 MigrationType::Simple,
                 sql,
                 false,
             )
         })
         .collect();
-    let known = migrations.last().map_or(0, |last| last.version);
     let mut migrator = Migrator::with_migrations(migrations);
     // Taken here, to know what was applied before.
     migrator.set_locking(false);
@@ -70,9 +95,9 @@ async fn run_these<C: Migrate>(
     migrator.run_direct(None, connection, false).await?;
     connection.unlock().await?;
     match before {
-        0 => tracing::debug!("created the database schema in version {known}"),
-        _ if before < known => {
-            tracing::info!("migrated the database schema from version {before} to version {known}");
+        0 => tracing::debug!("created the database schema in version {last}"),
+        _ if before < last => {
+            tracing::info!("migrated the database schema from version {before} to version {last}");
         }
         _ => {}
     }
@@ -145,7 +170,9 @@ mod tests {
     #[tokio::test]
     async fn vectors_survive_the_change_of_their_key() {
         let mut db = SqliteConnection::connect("sqlite::memory:").await.unwrap();
-        run_these(&mut db, &MIGRATIONS[..2]).await.unwrap();
+        run_these(&mut db, Engine::Sqlite, &MIGRATIONS[..2])
+            .await
+            .unwrap();
         sqlx::raw_sql(
             // The trace itself does not matter here.
             "PRAGMA foreign_keys = OFF;
@@ -154,7 +181,7 @@ mod tests {
         .execute(&mut db)
         .await
         .unwrap();
-        run(&mut db).await.unwrap();
+        run(&mut db, Engine::Sqlite).await.unwrap();
         let kept: (String, String, i64, i64, Vec<u8>) = sqlx::query_as(
             "SELECT model_id, model_version, dimensions, revision, vector FROM embeddings",
         )

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::pool::on_pool;
 use crate::traces::{delete, read, read::select_trace};
 use crate::tx::{Tx, on_tx};
-use crate::{Result, Store, Trace};
+use crate::{Result, Store, Trace, search};
 
 const FLAGGED: &str = select_trace!(
     "WHERE t.flagged_at IS NOT NULL ORDER BY t.flagged_at DESC, t.id DESC LIMIT $1 OFFSET $2"
@@ -158,6 +158,8 @@ impl Store {
                 trace.flag_count = 0;
                 trace.changed_at = now;
                 store_standing(tx, &trace).await?;
+                search::put_document_of(tx, &trace).await?;
+                search::restore_vectors(tx, id).await?;
                 on_tx!(tx, |db| sqlx::query(
                     "UPDATE flags SET resolved_at = $2 WHERE trace_id = $1 AND resolved_at IS NULL"
                 )
@@ -274,6 +276,9 @@ async fn store_standing(tx: &mut Tx<'_>, trace: &Trace) -> Result<()> {
     .execute(db)
     .await
     .map(drop))?;
+    if trace.hidden_at.is_some() {
+        search::drop_document(tx, trace.id).await?;
+    }
     Ok(())
 }
 

@@ -11,7 +11,9 @@ pub(crate) async fn assert_indexed(sql: &str) {
     let mut db = SqliteConnection::connect("sqlite::memory:")
         .await
         .expect("memory is there");
-    migrate::run(&mut db).await.expect("the schema is sound");
+    migrate::run(&mut db, crate::Engine::Sqlite)
+        .await
+        .expect("the schema is sound");
     let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
     let steps: Vec<String> = sqlx::query(explain)
         .fetch_all(&mut db)

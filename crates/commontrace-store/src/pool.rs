@@ -12,6 +12,7 @@ use crate::check::Trouble;
 use crate::demand::Demand;
 use crate::postgres::{self, Connections, result_code};
 use crate::replica::{Replica, ReplicaSettings, Session};
+use crate::search::{self, Derived, MakeDocument};
 use crate::write::Writer;
 use crate::{Error, Result, Store, migrate};
 
@@ -115,6 +116,37 @@ macro_rules! on_pool {
 }
 pub(crate) use on_pool;
 
+/// Does the same for what PostgreSQL alone can do, and so is asked of it alone.
+macro_rules! on_postgres {
+    ($store:expr, |$c:ident| $body:expr) => {
+        match &$store.pool {
+            $crate::pool::Pool::Sqlite(_) => Err($crate::pool::no_tables_to_search()),
+            $crate::pool::Pool::Postgres(primary) => {
+                let done = match $store.replica_to_read() {
+                    Some(replica) => {
+                        let $c = replica.pool();
+                        replica.read(async { $body }).await
+                    }
+                    None => None,
+                };
+                match done {
+                    Some(done) => done,
+                    None => {
+                        let $c = primary;
+                        $body
+                    }
+                }
+            }
+        }
+    };
+}
+pub(crate) use on_postgres;
+
+/// The answer of an engine that cannot search, which nobody should have asked.
+pub(crate) fn no_tables_to_search() -> sqlx::Error {
+    sqlx::Error::Configuration("SQLite has no tables to search in".into())
+}
+
 impl Store {
     /// Opens the store at `location`, creating the file if there is none, and migrates it.
     pub async fn open(location: &Location) -> Result<Self> {
@@ -140,6 +172,21 @@ impl Store {
             Pool::Sqlite(_) => Engine::Sqlite,
             Pool::Postgres(_) => Engine::Postgres,
         }
+    }
+
+    /// Keeps what traces are found by in step with what is written through this handle, made by these
+    /// rules, if the database can search.
+    #[must_use]
+    pub fn making_documents(mut self, make: MakeDocument) -> Self {
+        if let Some(derived) = &mut self.derived {
+            derived.make = Some(make);
+        }
+        self
+    }
+
+    /// Returns whether the database can search: PostgreSQL with pgvector.
+    pub fn can_search(&self) -> bool {
+        self.derived.is_some()
     }
 
     /// Finishes every accepted write and closes all connections.
@@ -190,7 +237,7 @@ async fn open_sqlite(path: &Path) -> Result<Store> {
             path.display()
         )));
     }
-    migrate::run(&mut writer)
+    migrate::run(&mut writer, Engine::Sqlite)
         .await
         .map_err(|err| name_file(path, err))?;
     let readers = SqlitePoolOptions::new()
@@ -204,6 +251,7 @@ async fn open_sqlite(path: &Path) -> Result<Store> {
         writer: Writer::sqlite(writer),
         replica: None,
         session: Session::default(),
+        derived: None,
         trouble: Trouble::default(),
         demand: Demand::default(),
     })
@@ -244,8 +292,12 @@ async fn open_postgres(
     let options = postgres::options(url)?;
     let mut maintenance = postgres::unhurried(&options).await?;
     postgres::check_version(maintenance.server_version_num())?;
-    migrate::run(&mut maintenance).await?;
+    migrate::run(&mut maintenance, Engine::Postgres).await?;
+    let missing = search::ensure(&mut maintenance).await?;
     maintenance.close().await?;
+    if let Some(why) = &missing {
+        tracing::warn!("searching in this process's memory and not in the database: {why}");
+    }
     let replica = match replica {
         Some(settings) => Some(Replica::open(settings, connections, &options).await?),
         None => None,
@@ -256,6 +308,7 @@ async fn open_postgres(
         pool: Pool::Postgres(pool),
         replica,
         session: Session::default(),
+        derived: missing.is_none().then_some(Derived { make: None }),
         trouble: Trouble::default(),
         demand: Demand::default(),
     })

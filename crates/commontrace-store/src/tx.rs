@@ -2,12 +2,14 @@
 
 use sqlx::{PgConnection, SqliteConnection};
 
+use crate::search::Derived;
+
 /// The connection that a transaction runs on.
 pub(crate) enum Tx<'c> {
     /// SQLite, inside the writer's batch.
     Sqlite(&'c mut SqliteConnection),
-    /// PostgreSQL, a transaction of its own.
-    Postgres(&'c mut PgConnection),
+    /// PostgreSQL, a transaction of its own, and the tables to search in if there are any.
+    Postgres(&'c mut PgConnection, Option<Derived>),
 }
 
 /// Runs one body on whichever connection a [`Tx`] holds.
@@ -18,7 +20,7 @@ macro_rules! on_tx {
                 let $c = &mut **connection;
                 $body
             }
-            $crate::tx::Tx::Postgres(connection) => {
+            $crate::tx::Tx::Postgres(connection, _) => {
                 let $c = &mut **connection;
                 $body
             }

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::replica::NoteTaker;
+use crate::search::Derived;
 use crate::tx::Tx;
 use crate::{Error, Result, Store, WalPosition};
 
@@ -89,20 +90,20 @@ impl Store {
         let written = match &self.writer {
             Writer::Sqlite(writer) => writer.write(op).await,
             Writer::Postgres(pool) => {
-                let (pool, notes) = (pool.clone(), self.note_taker());
+                let (pool, derived, notes) = (pool.clone(), self.derived, self.note_taker());
                 let wanted = self.demand.one();
                 // A task of its own: a client that hangs up must not undo half a decision.
                 tokio::spawn(async move {
                     let _wanted = wanted;
                     for _ in 1..ATTEMPTS {
-                        match transaction(&pool, op.clone(), notes.as_ref()).await {
+                        match transaction(&pool, derived, op.clone(), notes.as_ref()).await {
                             Err(Error::Undone(reason)) => {
                                 tracing::debug!(error = reason, "a write runs again: {reason}");
                             }
                             done => return done,
                         }
                     }
-                    transaction(&pool, op, notes.as_ref()).await
+                    transaction(&pool, derived, op, notes.as_ref()).await
                 })
                 .await
                 .unwrap_or_else(|_| Err(Error::Unavailable("a write was aborted".to_owned())))
@@ -113,13 +114,18 @@ impl Store {
 }
 
 /// Runs one transaction on PostgreSQL.
-async fn transaction<T, F>(pool: &PgPool, op: F, notes: Option<&NoteTaker>) -> Result<T>
+async fn transaction<T, F>(
+    pool: &PgPool,
+    derived: Option<Derived>,
+    op: F,
+    notes: Option<&NoteTaker>,
+) -> Result<T>
 where
     F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T>>,
 {
     let mut connection = pool.acquire().await?;
     let mut tx = connection.begin().await?;
-    let result = op(&mut Tx::Postgres(&mut tx)).await?;
+    let result = op(&mut Tx::Postgres(&mut tx, derived)).await?;
     tx.commit().await.map_err(commit_failure)?;
     if let Some(notes) = notes {
         // After the commit: what is behind this position includes it.
@@ -243,7 +249,7 @@ mod tests {
     async fn execute(tx: &mut Tx<'_>, sql: &'static str) -> Result<()> {
         match tx {
             Tx::Sqlite(db) => Ok(db.execute(sql).await.map(drop)?),
-            Tx::Postgres(_) => unreachable!("these tests are about SQLite's writer"),
+            Tx::Postgres(..) => unreachable!("these tests are about SQLite's writer"),
         }
     }
 

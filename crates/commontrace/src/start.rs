@@ -14,7 +14,7 @@ use commontrace_server::error::chain;
 use commontrace_server::ids::Ids;
 use commontrace_server::lifecycle::Lifecycle;
 use commontrace_server::limiter::Limiter;
-use commontrace_server::search::Search;
+use commontrace_server::search::{MAKE_DOCUMENT, Search};
 use commontrace_server::shared::{PATIENCE, QueryVectors, Redis};
 use commontrace_store::{Connections, Location, ReplicaSettings, Store};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -101,7 +101,8 @@ async fn open(
     replica: Option<&ReplicaSettings>,
 ) -> Result<Store, Failure> {
     let opened = Store::open_with(&location(config)?, connections, replica).await;
-    opened.map_err(|err| Failure::from(err).at(&place(config)))
+    let store = opened.map_err(|err| Failure::from(err).at(&place(config)))?;
+    Ok(store.making_documents(MAKE_DOCUMENT))
 }
 
 fn connections(config: &Config) -> Connections {
@@ -309,7 +310,7 @@ pub async fn app(
         Clock::System,
         Ids::Random,
         api_keys(config, &store).await?,
-        Search::new(embedder, shared),
+        Search::new(&store, embedder, shared),
         server_settings(config),
     );
     Ok(App::new(Parts {

@@ -74,7 +74,7 @@ async fn answer(
     };
     let context = body.context.map(|context| fingerprint(&context.into_map()));
     let now = app.clock.now();
-    let found = search.search(&Query {
+    let query = Query {
         text,
         vector: vector.as_deref(),
         tags,
@@ -83,7 +83,8 @@ async fn answer(
         now: now.timestamp_micros(),
         limit: body.limit.value() as usize,
         abstain: true,
-    });
+    };
+    let found = search.search(store, &query).await?;
     let results = results(store, found.hits, now).await?;
     Ok(SearchAnswer {
         total: results.len(),

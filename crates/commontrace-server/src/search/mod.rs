@@ -1,10 +1,13 @@
 //! Finding traces: the model and the index that requests search with, and the move from one model
 //! to another while they go on.
 //!
+//! The index is the database itself where that can search, and else one in this process's memory.
+//!
 //! A [`Generation`] is a model with the index of its vectors. Requests take the current one once. To
 //! move to another model, [`Search::switch_to`] records the wish; `worker::switch` builds the coming
 //! generation beside the current one and puts it in its place when it lacks nothing.
 
+mod database;
 mod embedding;
 mod memory;
 
@@ -17,6 +20,8 @@ use commontrace_search::embed::Embedder;
 use commontrace_store::{EmbeddingModel, Result, Store};
 use tokio::sync::{Notify, watch};
 
+use self::database::DatabaseIndex;
+pub use self::database::{MAKE_DOCUMENT, fill};
 pub use self::embedding::Embedding;
 use self::memory::MemoryIndex;
 use crate::error::chain;
@@ -24,24 +29,36 @@ use crate::ids::Ids;
 use crate::metrics;
 use crate::shared::QueryVectors;
 
+/// What finds traces.
+#[derive(Debug, Clone)]
+enum Index {
+    Memory(Arc<MemoryIndex>),
+    Database(Arc<DatabaseIndex>),
+}
+
 /// A model with the index of its vectors.
 #[derive(Debug)]
 pub struct Generation {
     /// The model; none to search by words alone.
     embedding: Option<Embedding>,
-    index: Arc<MemoryIndex>,
+    index: Index,
     wake: Notify,
 }
 
 impl Generation {
-    /// Creates one with an empty index.
-    pub fn new(embedding: Option<Embedding>) -> Self {
+    /// Creates one whose index knows nothing yet.
+    fn new(embedding: Option<Embedding>, in_database: bool) -> Self {
         let model = embedding
             .as_ref()
             .map(|embedding| embedding.model().clone());
+        let index = if in_database {
+            Index::Database(Arc::new(DatabaseIndex::new(model)))
+        } else {
+            Index::Memory(Arc::new(MemoryIndex::new(model)))
+        };
         Self {
             embedding,
-            index: Arc::new(MemoryIndex::new(model)),
+            index,
             wake: Notify::new(),
         }
     }
@@ -51,7 +68,7 @@ impl Generation {
     pub fn with_embedding(&self, other: Self) -> Self {
         Self {
             embedding: other.embedding,
-            index: Arc::clone(&self.index),
+            index: self.index.clone(),
             wake: Notify::new(),
         }
     }
@@ -73,7 +90,10 @@ impl Generation {
 
     /// Returns how many traces can be found.
     pub fn len(&self) -> usize {
-        self.index.len()
+        match &self.index {
+            Index::Memory(index) => index.len(),
+            Index::Database(index) => index.len(),
+        }
     }
 
     /// Returns whether nothing can be found.
@@ -83,12 +103,18 @@ impl Generation {
 
     /// Returns how many traces lack a vector of the model; zero without a model.
     pub fn vectorless(&self) -> usize {
-        self.index.vectorless()
+        match &self.index {
+            Index::Memory(index) => index.vectorless(),
+            Index::Database(index) => index.vectorless(),
+        }
     }
 
     /// Builds the index from the store and returns the moment from which to follow changes.
     pub async fn load(&self, store: &Store) -> Result<DateTime<Utc>> {
-        self.index.load(store).await
+        match &self.index {
+            Index::Memory(index) => index.load(store).await,
+            Index::Database(index) => index.load(store).await,
+        }
     }
 
     /// Brings the index up to date with what other processes have changed since `since`. Returns
@@ -98,7 +124,18 @@ impl Generation {
         store: &Store,
         since: DateTime<Utc>,
     ) -> Result<(DateTime<Utc>, bool)> {
-        self.index.catch_up(store, since).await
+        match &self.index {
+            Index::Memory(index) => index.catch_up(store, since).await,
+            Index::Database(index) => index.catch_up(store, since).await,
+        }
+    }
+
+    /// Learns of one trace that this process has just changed or deleted.
+    async fn refresh(&self, store: &Store, id: TraceId) -> Result<()> {
+        match &self.index {
+            Index::Memory(index) => index.refresh(store, id).await,
+            Index::Database(index) => index.refresh(store).await,
+        }
     }
 
     /// Returns the query's vector; `None` without a model, or when it cannot be had in time.
@@ -106,9 +143,12 @@ impl Generation {
         self.embedding()?.query_vector(text).await
     }
 
-    /// Answers a search. Writes nothing that any later search reads.
-    pub fn search(&self, query: &Query<'_>) -> Answer {
-        self.index.search(query)
+    /// Answers a search for whoever `store` reads for. Writes nothing that any later search reads.
+    pub async fn search(&self, store: &Store, query: &Query<'_>) -> Result<Answer> {
+        match &self.index {
+            Index::Memory(index) => Ok(index.search(query)),
+            Index::Database(index) => index.search(store, query).await,
+        }
     }
 
     /// Tells whoever embeds for this model that there is something to do.
@@ -145,14 +185,17 @@ pub struct Search {
     wanted: watch::Sender<Option<Embedder>>,
     /// The vectors of queries that nodes share.
     shared: Option<QueryVectors>,
+    /// Whether the database is the index.
+    in_database: bool,
 }
 
 impl Search {
-    /// Creates an empty index; without an embedder it will search by words alone. With `shared`,
+    /// Prepares to search what `store` holds; without an embedder, by words alone. With `shared`,
     /// nodes share the vectors of queries.
-    pub fn new(embedder: Option<Embedder>, shared: Option<QueryVectors>) -> Self {
+    pub fn new(store: &Store, embedder: Option<Embedder>, shared: Option<QueryVectors>) -> Self {
+        let in_database = store.can_search();
         let embedding = |embedder| Embedding::new(embedder, shared.clone());
-        let current = Generation::new(embedder.clone().map(embedding));
+        let current = Generation::new(embedder.clone().map(embedding), in_database);
         Self {
             generations: watch::Sender::new(Generations {
                 current: Arc::new(current),
@@ -160,12 +203,19 @@ impl Search {
             }),
             wanted: watch::Sender::new(embedder),
             shared,
+            in_database,
         }
     }
 
     /// Creates a generation of this embedder's model, or one that searches by words alone.
     pub fn generation(&self, embedder: Option<Embedder>) -> Generation {
-        Generation::new(embedder.map(|embedder| Embedding::new(embedder, self.shared.clone())))
+        let embedding = embedder.map(|embedder| Embedding::new(embedder, self.shared.clone()));
+        Generation::new(embedding, self.in_database)
+    }
+
+    /// Returns whether the database is the index.
+    pub fn is_in_database(&self) -> bool {
+        self.in_database
     }
 
     /// Returns what a request searches with. It takes this once, so that the query's vector and the
@@ -244,7 +294,7 @@ impl Search {
     /// store's changes makes up for it.
     pub async fn refresh(&self, store: &Store, id: TraceId) {
         for generation in self.generations().all() {
-            if let Err(err) = generation.index.refresh(store, id).await {
+            if let Err(err) = generation.refresh(store, id).await {
                 tracing::warn!(trace.id = %id, error = %chain(&err), "trace `{id}` enters the index later: {err}");
             }
         }

@@ -9,6 +9,7 @@ mod backlog;
 mod batch;
 mod embed;
 mod models;
+mod search_tables;
 mod switch;
 mod upkeep;
 
@@ -30,6 +31,7 @@ use crate::search::Embedding;
 pub fn start_node(app: &App, since: DateTime<Utc>, work: Work) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(switch::run(app.clone(), work));
+    tasks.spawn(search_tables::run(app.clone()));
     tasks.spawn(upkeep::follow_changes(app.clone(), since));
     tasks.spawn(upkeep::write_usage(app.clone()));
     tasks.spawn(upkeep::fold_metrics(app.clone()));

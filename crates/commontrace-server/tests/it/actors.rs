@@ -11,7 +11,7 @@ use commontrace_server::app::{App, Parts, ServerSettings};
 use commontrace_server::clock::Clock;
 use commontrace_server::ids::Ids;
 use commontrace_server::router;
-use commontrace_server::search::Search;
+use commontrace_server::search::{MAKE_DOCUMENT, Search};
 use commontrace_store::{Engine, Location, Store};
 use commontrace_testkit::{Home, empty};
 use serde_json::{Value, json};
@@ -37,12 +37,15 @@ impl TestApp {
 
     pub async fn with(engine: Engine, settings: ServerSettings) -> Self {
         let (location, home) = empty(engine).await;
+        let store = Store::open(&location).await.unwrap();
+        let store = store.making_documents(MAKE_DOCUMENT);
+        let search = Search::new(&store, None, None);
         let app = App::new(Parts::new(
-            Store::open(&location).await.unwrap(),
+            store,
             Clock::manual(noon()),
             Ids::seeded(0),
             ApiKeys::new(b"pepper"),
-            Search::new(None, None),
+            search,
             settings,
         ));
         app.lifecycle.mark_ready();

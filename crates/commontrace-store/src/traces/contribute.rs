@@ -10,7 +10,10 @@ use sqlx::types::Json;
 
 use super::read;
 use crate::tx::{Tx, on_tx};
-use crate::{Result, Store, embeddings, tags};
+use crate::{Result, Store, Texts, embeddings, search, tags};
+
+/// The revision of a trace that was never changed.
+const FIRST_REVISION: i64 = 1;
 
 /// A trace to contribute, cleaned, redacted and validated.
 #[derive(Debug, Clone)]
@@ -110,6 +113,7 @@ async fn contribute(
         return Ok(earlier.unwrap_or(Contribute::KeyReused));
     }
     insert(tx, &new, now).await?;
+    search::put_document(tx, new.id, FIRST_REVISION, texts(&new)).await?;
     embeddings::enqueue(tx, &new.embed, new.id, now).await?;
     if let Some(old) = new.supersedes {
         supersede(tx, new.id, old, now).await?;
@@ -161,6 +165,15 @@ async fn recall(
     }))
 }
 
+fn texts(new: &NewTrace) -> Texts<'_> {
+    Texts {
+        title: &new.title,
+        context_text: &new.context_text,
+        solution_text: &new.solution_text,
+        tags: &new.tags,
+    }
+}
+
 async fn insert(tx: &mut Tx<'_>, new: &NewTrace, now: DateTime<Utc>) -> Result<()> {
     on_tx!(tx, |db| sqlx::query(
         "INSERT INTO traces (id, contributor_id, title, context_text, solution_text, tags, context,
@@ -168,7 +181,7 @@ async fn insert(tx: &mut Tx<'_>, new: &NewTrace, now: DateTime<Utc>) -> Result<(
                              trust_score, up_votes, down_votes, retrieval_count, revision,
                              review_after, watch_condition, flag_count, created_at, updated_at,
                              changed_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, 0, 0, 1, $14, $15, 0,
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, 0, 0, $17, $14, $15, 0,
                  $16, $16, $16)",
     )
     .bind(new.id)
@@ -187,6 +200,7 @@ async fn insert(tx: &mut Tx<'_>, new: &NewTrace, now: DateTime<Utc>) -> Result<(
     .bind(new.review_after)
     .bind(&new.watch_condition)
     .bind(now)
+    .bind(FIRST_REVISION)
     .execute(db)
     .await
     .map(drop))?;

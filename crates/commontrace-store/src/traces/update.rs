@@ -7,7 +7,7 @@ use sqlx::types::Json;
 
 use super::read::{self, Trace};
 use crate::tx::{Tx, on_tx};
-use crate::{Result, Store, embeddings, tags, votes};
+use crate::{Result, Store, embeddings, search, tags, votes};
 
 /// What to change of a trace; `None` leaves a part as it is.
 #[derive(Debug, Clone, Default)]
@@ -154,6 +154,9 @@ pub(crate) async fn revise(
     .execute(db)
     .await
     .map(drop))?;
+    if after.revision != before.revision {
+        search::put_document_of(tx, after).await?;
+    }
     tags::replace(tx, after.id, after.created_at, &before.tags, &after.tags).await
 }
 
