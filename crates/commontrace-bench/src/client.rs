@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::HeaderValue;
 use hyper::{Method, Request, header};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
@@ -65,8 +66,12 @@ impl Target {
 pub struct Client {
     target: Target,
     key: Option<String>,
+    /// Where the last write was, for reads through another node; see docs/operations.md, "A replica".
+    position: Option<HeaderValue>,
     connection: Option<Connection>,
 }
+
+const POSITION: &str = "commontrace-wal-position";
 
 #[derive(Debug)]
 struct Connection {
@@ -91,6 +96,7 @@ impl Client {
         Self {
             target: target.clone(),
             key: None,
+            position: None,
             connection: None,
         }
     }
@@ -140,6 +146,9 @@ impl Client {
         if let Some(key) = idempotency_key {
             request = request.header("idempotency-key", key);
         }
+        if let Some(position) = &self.position {
+            request = request.header(POSITION, position);
+        }
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
@@ -183,6 +192,9 @@ impl Client {
             .await
             .with_context(lost)?;
         let status = response.status().as_u16();
+        if let Some(position) = response.headers().get(POSITION) {
+            self.position = Some(position.clone());
+        }
         let body = response
             .into_body()
             .collect()
@@ -243,14 +255,16 @@ impl Answer {
             .with_context(|| format!("{} was answered with an unknown shape", self.request))
     }
 
+    /// Returns the body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
     /// Returns what the server says went wrong.
     pub fn detail(&self) -> String {
         let body: Option<Value> = serde_json::from_slice(&self.body).ok();
         let detail = body.as_ref().and_then(|body| body["detail"].as_str());
-        detail.map_or_else(
-            || String::from_utf8_lossy(&self.body).into_owned(),
-            str::to_owned,
-        )
+        detail.map_or_else(|| self.text(), str::to_owned)
     }
 }
 

@@ -5,6 +5,7 @@
 //! with one account, one kept connection and one request at a time. The product never depends on
 //! this crate.
 
+mod acknowledged;
 mod api;
 mod client;
 mod commands;
@@ -26,7 +27,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
 
-use crate::commands::{cold_start, contribute, crash, eval, known_item, latency, limiter};
+use crate::commands::{cold_start, contribute, crash, eval, known_item, latency, limiter, soak};
 use crate::report::{Format, Report, note};
 use crate::server::ServerArgs;
 
@@ -62,6 +63,8 @@ enum Command {
     Limiter(limiter::Args),
     /// Start many nodes at once on an empty PostgreSQL database
     ColdStart(cold_start::Args),
+    /// Break a scaled-out deployment part by part while it is used
+    Soak(soak::Args),
 }
 
 impl Command {
@@ -75,6 +78,7 @@ impl Command {
             Self::Crash(args) => Some(&args.server),
             Self::Limiter(_) => None,
             Self::ColdStart(args) => Some(&args.server),
+            Self::Soak(args) => Some(&args.server),
         }
     }
 }
@@ -135,6 +139,7 @@ async fn measure(command: &Command) -> Result<Report> {
         Command::Crash(args) => Box::pin(crash::run(args)).await,
         Command::Limiter(args) => Box::pin(limiter::run(args)).await,
         Command::ColdStart(args) => Box::pin(cold_start::run(args)).await,
+        Command::Soak(args) => Box::pin(soak::run(args)).await,
     }
 }
 

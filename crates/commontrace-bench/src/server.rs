@@ -6,7 +6,7 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Error, Result, anyhow, bail};
@@ -112,6 +112,8 @@ pub struct Launch {
     database_url: Option<String>,
     embedding: Embedding,
     import_seeds: bool,
+    arguments: Vec<String>,
+    settings: Vec<(&'static str, String)>,
     data: TempDir,
 }
 
@@ -129,8 +131,22 @@ impl Launch {
             database_url: args.database_url.clone(),
             embedding,
             import_seeds,
+            arguments: vec!["serve".to_owned()],
+            settings: Vec::new(),
             data,
         })
+    }
+
+    /// Starts the program with these arguments instead of `serve`.
+    pub fn with_arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments = arguments.iter().map(|&text| text.to_owned()).collect();
+        self
+    }
+
+    /// Starts it with this setting, whatever it would have been.
+    pub fn with(mut self, name: &'static str, value: String) -> Self {
+        self.settings.push((name, value));
+        self
     }
 
     fn log(&self) -> PathBuf {
@@ -148,7 +164,7 @@ impl Launch {
         let log = log.with_context(|| format!("cannot write {}", self.log().display()))?;
         let mut command = Command::new(&self.binary);
         command
-            .arg("serve")
+            .args(&self.arguments)
             .env("COMMONTRACE_DATA_DIR", self.data.path().join("data"))
             .env("COMMONTRACE_LISTEN", target.authority())
             .env("COMMONTRACE_IMPORT_SEEDS", self.import_seeds.to_string())
@@ -165,6 +181,7 @@ impl Launch {
         if let Some(url) = &self.database_url {
             command.env("DATABASE_URL", url);
         }
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         let begun = Instant::now();
         let child = command
             .spawn()
@@ -220,7 +237,7 @@ impl Server {
             {
                 return Ok(());
             }
-            if let Some(status) = self.child.try_wait().context("cannot watch the server")? {
+            if let Some(status) = self.ended()? {
                 bail!("the server ended by itself, {status}");
             }
             sleep(Duration::from_millis(1)).await;
@@ -244,8 +261,18 @@ impl Server {
         Memory::parse(&status).context("/proc tells nothing about the server's memory")
     }
 
+    /// Returns with what it has ended, if it has.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().context("cannot watch the server")
+    }
+
     /// Stops it with SIGTERM.
     pub async fn stop(mut self) -> Result<()> {
+        self.end().await
+    }
+
+    /// Stops it with SIGTERM; it can be started again by its [`Launch`].
+    pub async fn end(&mut self) -> Result<()> {
         if let Some(pid) = self.pid() {
             kill_process(pid, Signal::TERM).context("cannot stop the server")?;
         }

@@ -31,8 +31,14 @@ pub struct Cluster {
 impl Cluster {
     /// Starts both and waits until they answer.
     pub async fn start() -> Self {
+        Self::start_in(&std::env::temp_dir()).await
+    }
+
+    /// Starts both with their data in a directory of their own in `folder`.
+    pub async fn start_in(folder: &Path) -> Self {
         let bin = programs();
-        let dir = TempDir::with_prefix("commontrace-cluster-").expect("a temporary directory");
+        let dir = TempDir::with_prefix_in("commontrace-cluster-", folder);
+        let dir = dir.expect("a temporary directory");
         if geteuid().is_root() {
             // PostgreSQL refuses to run as root.
             run(Command::new("chown").arg("nobody").arg(dir.path()));
@@ -147,6 +153,14 @@ impl Server {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
             assert!(begun.elapsed() < START, "{}", log_of(&self.socket));
+        }
+    }
+
+    /// Starts it if it has ended by itself.
+    pub async fn start_if_ended(&mut self) {
+        let child = self.child.as_mut().expect("it was started");
+        if child.try_wait().expect("a child of ours").is_some() {
+            self.start().await;
         }
     }
 

@@ -7,3 +7,4 @@ pub mod eval;
 pub mod known_item;
 pub mod latency;
 pub mod limiter;
+pub mod soak;

@@ -1,11 +1,11 @@
 //! Looks for everything that was acknowledged, through the API.
 //!
-//! Every trace of every round is read: it must be there with its title, and count at least the
+//! Every trace in question is read: it must be there with its title, and count at least the
 //! acknowledged votes and at most those that were tried. Every amendment must be listed, an
 //! accepted one as accepted. For what was written to in the last round, each acknowledged vote is
 //! also cast again, which must be refused as a repetition.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 use anyhow::Result;
 use futures_util::future::try_join_all;
@@ -14,21 +14,34 @@ use super::ledger::{Kind, Ledger, Losses, Written};
 use super::writer::Writer;
 use crate::api::Trace;
 
+/// What to look for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// What was written to in the last round.
+    LastRound,
+    /// Everything of every round.
+    Everything,
+}
+
 /// Returns what is missing. Works on all writers' connections at once.
-pub async fn verify(ledger: &Ledger, writers: &mut [Writer]) -> Result<Losses> {
+pub async fn verify(ledger: &Ledger, scope: Scope, writers: &mut [Writer]) -> Result<Losses> {
     let losses = RefCell::new(Losses::default());
     accounts(writers, &losses).await?;
-    let next = Cell::new(0);
+    let round = ledger.round();
+    let in_scope = |written: &&Written| scope == Scope::Everything || written.round == round;
+    let rest = RefCell::new(ledger.traces.iter().filter(in_scope));
     try_join_all(writers.iter_mut().map(async |writer| {
-        while let Some(written) = ledger.traces.get(next.get()) {
-            next.set(next.get() + 1);
+        loop {
+            // Not borrowed while another writer takes its turn.
+            let Some(written) = rest.borrow_mut().next() else {
+                break;
+            };
             trace(writer, written, &losses).await?;
             amendments(writer, written, &losses).await?;
         }
         anyhow::Ok(())
     }))
     .await?;
-    let round = ledger.round();
     try_join_all(writers.iter_mut().map(async |writer| {
         let number = writer.number;
         let voted =

@@ -1,10 +1,6 @@
 //! `crash`: kills the server with SIGKILL while clients write, starts it again, and looks for
 //! everything that it had acknowledged, by this and by all earlier rounds.
 
-mod ledger;
-mod verify;
-mod writer;
-
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,12 +9,11 @@ use anyhow::{Context as _, Result, bail};
 use futures_util::future::{join, join_all};
 use serde_json::json;
 
+use crate::acknowledged::{self, KINDS, Kind, Ledger, Losses, Scope, Writer};
 use crate::report::{Report, Table, note, verdict};
 use crate::rng::Rng;
 use crate::server::{Embedding, Launch, Server, ServerArgs};
 use crate::stats::Latencies;
-use ledger::{KINDS, Ledger, Losses};
-use writer::Writer;
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
@@ -68,7 +63,12 @@ pub async fn run(args: &Args) -> Result<Report> {
         for writer in &mut writers {
             writer.move_to(server.target());
         }
-        let lost = Box::pin(verify::verify(ledger.get_mut(), &mut writers)).await?;
+        let lost = Box::pin(acknowledged::verify(
+            ledger.get_mut(),
+            Scope::Everything,
+            &mut writers,
+        ))
+        .await?;
         note(format_args!(
             "round {round}: killed after {} ms, {}, lost {}",
             after.as_millis(),
@@ -164,7 +164,7 @@ fn report(
             .iter()
             .map(|(answer, count)| format!("{count} times: {answer}")),
     );
-    let counts = |of: &dyn Fn(ledger::Kind) -> usize| {
+    let counts = |of: &dyn Fn(Kind) -> usize| {
         KINDS
             .iter()
             .map(|&kind| (kind.name(), of(kind)))

@@ -1,5 +1,5 @@
-//! A client that writes until its server is gone: mostly traces, and votes, amendments and
-//! acceptances on what others wrote.
+//! A client that writes whatever happens to its server: mostly traces, and votes, amendments and
+//! acceptances on what others wrote. Now and then it reads and searches.
 
 use std::cell::RefCell;
 
@@ -21,8 +21,14 @@ pub struct Writer {
     pub client: Client,
     /// Answers that should not have come.
     pub unexpected: Vec<String>,
-    /// Contributions that were sent again after a kill because no answer had come.
+    /// Contributions that were sent again because it was not known whether they were stored.
     pub repeated: usize,
+    /// Whether 503 is an answer to expect at the moment.
+    pub bears_unavailable: bool,
+    /// How often that was the answer when it was to be expected.
+    pub unavailable: usize,
+    /// The newest trace of its own.
+    newest: Option<String>,
     rng: Rng,
     contributed: usize,
     /// Sent, and not answered when the server was killed.
@@ -39,6 +45,9 @@ impl Writer {
             client,
             unexpected: Vec::new(),
             repeated: 0,
+            bears_unavailable: false,
+            unavailable: 0,
+            newest: None,
             rng: Rng::part(seed, number as u64),
             contributed: 0,
             unanswered: None,
@@ -53,20 +62,43 @@ impl Writer {
     /// Writes until a request gets no answer, and returns why.
     pub async fn write_until_cut_off(&mut self, ledger: &RefCell<Ledger>) -> Error {
         loop {
-            let done = match self.rng.below(20) {
-                0..4 => self.vote(ledger).await,
-                4..6 => self.amend(ledger).await,
-                6 => self.accept(ledger).await,
-                _ => self.contribute(ledger).await,
-            };
-            if let Err(err) = done {
+            if let Err(err) = self.step(ledger).await {
                 return err;
             }
         }
     }
 
+    /// Does one thing. Fails if no answer comes.
+    pub async fn step(&mut self, ledger: &RefCell<Ledger>) -> Result<()> {
+        match self.rng.below(20) {
+            0..4 => self.vote(ledger).await,
+            4..6 => self.amend(ledger).await,
+            6 => self.accept(ledger).await,
+            7 => self.read_own().await,
+            8 => self.search().await,
+            _ => self.contribute(ledger).await,
+        }
+    }
+
+    /// Reads what it has written last, which must be there wherever it is read from.
+    async fn read_own(&mut self) -> Result<()> {
+        let Some(id) = self.newest.clone() else {
+            return Ok(());
+        };
+        let answer = self.client.trace(&id).await?;
+        self.expected(answer, 200, "reading one's own trace");
+        Ok(())
+    }
+
+    async fn search(&mut self) -> Result<()> {
+        let text = texts::query(&mut self.rng);
+        let answer = self.client.search(&text, 10).await?;
+        self.expected(answer, 200, "search");
+        Ok(())
+    }
+
     async fn contribute(&mut self, ledger: &RefCell<Ledger>) -> Result<()> {
-        // A request without an answer is sent again under the same key, as a careful client does:
+        // A request without an answer, or with 503, is sent again under the same key, as a careful client does:
         // whether the first was stored or not, there is to be one trace.
         let trace = match self.unanswered.take() {
             Some(trace) => {
@@ -82,9 +114,13 @@ impl Writer {
         let key = format!("crash-{}", self.contributed);
         self.unanswered = Some(trace.clone());
         let answer = self.client.contribute(&trace, &key).await?;
-        self.unanswered = None;
+        // Nothing, or not known: either way it is sent again.
+        if answer.status != 503 {
+            self.unanswered = None;
+        }
         if let Some(answer) = self.expected(answer, 202, "contribution") {
             let id = answer.json::<Contributed>(202)?.id;
+            self.newest = Some(id.clone());
             ledger.borrow_mut().add(id, trace.title, self.number);
         }
         Ok(())
@@ -156,6 +192,10 @@ impl Writer {
     fn expected(&mut self, answer: Answer, status: u16, what: &str) -> Option<Answer> {
         if answer.status == status {
             return Some(answer);
+        }
+        if answer.status == 503 && self.bears_unavailable {
+            self.unavailable += 1;
+            return None;
         }
         self.unexpected.push(format!(
             "{what} answered {}: {}",
