@@ -15,6 +15,7 @@ use crate::lifecycle::Lifecycle;
 use crate::limiter::{Class, Limiter};
 use crate::metrics::Metrics;
 use crate::search::Search;
+use crate::shared::WritePositions;
 use crate::store_check::StoreCheck;
 use crate::usage::Usage;
 
@@ -46,6 +47,8 @@ pub struct Parts {
     pub search: Search,
     /// Counts openings of traces.
     pub usage: Usage,
+    /// Up to where accounts have written through other nodes, where nodes share that.
+    pub write_positions: Option<WritePositions>,
     /// Whether the store can be read and written.
     pub store_check: StoreCheck,
     /// What the operator decided.
@@ -73,6 +76,7 @@ impl Parts {
             metrics: Metrics::install(),
             lifecycle: Lifecycle::default(),
             usage: Usage::default(),
+            write_positions: None,
             store_check: StoreCheck::default(),
         }
     }

@@ -15,7 +15,7 @@ use commontrace_server::ids::Ids;
 use commontrace_server::lifecycle::Lifecycle;
 use commontrace_server::limiter::Limiter;
 use commontrace_server::search::{MAKE_DOCUMENT, Search};
-use commontrace_server::shared::{PATIENCE, QueryVectors, Redis};
+use commontrace_server::shared::{PATIENCE, QueryVectors, Redis, WritePositions};
 use commontrace_store::{Connections, Location, ReplicaSettings, Store};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -298,24 +298,26 @@ pub async fn app(
     redis: Option<Redis>,
     lifecycle: Lifecycle,
 ) -> Result<App, Failure> {
-    let (limiter, shared) = match redis {
-        Some(redis) => (
-            Limiter::shared(redis.clone()),
-            Some(QueryVectors::new(redis)),
-        ),
-        None => (Limiter::in_memory(), None),
+    let limiter = match &redis {
+        Some(redis) => Limiter::shared(redis.clone()),
+        None => Limiter::in_memory(),
     };
+    let query_vectors = redis.clone().map(QueryVectors::new);
+    // Whoever reads from the primary always finds what was written.
+    let write_positions = redis.map(WritePositions::new);
+    let write_positions = write_positions.filter(|_| store.replica_status().is_some());
     let parts = Parts::new(
         store.clone(),
         Clock::System,
         Ids::Random,
         api_keys(config, &store).await?,
-        Search::new(&store, embedder, shared),
+        Search::new(&store, embedder, query_vectors),
         server_settings(config),
     );
     Ok(App::new(Parts {
         limiter,
         lifecycle,
+        write_positions,
         ..parts
     }))
 }

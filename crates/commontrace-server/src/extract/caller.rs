@@ -16,7 +16,7 @@ use super::client::{refuse_key, take};
 use crate::app::{App, ServerSettings};
 use crate::error::ApiError;
 use crate::limiter::{Class, Subject};
-use crate::middleware::wal_position;
+use crate::middleware::wal_position::{self, Writing};
 use crate::openapi::{problem_responses, require_api_key};
 
 /// Anybody: no key is asked for and nothing is counted.
@@ -153,16 +153,32 @@ impl<L: Level> FromRequestParts<App> for Caller<L> {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let account = authenticate(parts, app).await?;
         L::NEEDS.check(&account, &app.settings)?;
-        if let Some(class) = L::COSTS {
-            take(app, parts, Subject::Account(account.id), class).await?;
-        }
-        let store = if L::COSTS == Some(Class::Read) {
-            let seen = wal_position::seen(&parts.headers);
+        let reads = L::COSTS == Some(Class::Read);
+        let token = async {
+            match L::COSTS {
+                Some(class) => take(app, parts, Subject::Account(account.id), class).await,
+                None => Ok(()),
+            }
+        };
+        let written = async {
+            let shared = app.write_positions.as_ref().filter(|_| reads)?;
+            shared.find(account.id).await
+        };
+        let (token, written) = tokio::join!(token, written);
+        token?;
+        let store = if reads {
+            let seen = wal_position::seen(&parts.headers).max(written);
             app.store.for_reads_of(account.id, seen)
         } else {
-            app.store.for_writes_of(account.id)
+            let store = app.store.for_writes_of(account.id);
+            let writing = Writing {
+                account: account.id,
+                store: store.clone(),
+                shared: app.write_positions.clone(),
+            };
+            wal_position::note(&parts.extensions, writing);
+            store
         };
-        wal_position::note(&parts.extensions, &store);
         Ok(Self {
             account,
             store,

@@ -7,8 +7,10 @@ mod address;
 mod condition;
 mod link;
 mod query_vectors;
+mod write_positions;
 
 pub use address::RedisAddress;
 pub use condition::{Condition, Eviction};
 pub use link::{PATIENCE, Redis};
 pub use query_vectors::QueryVectors;
+pub use write_positions::WritePositions;

@@ -1,6 +1,6 @@
 //! Several servers that read from a streaming standby, as their clients see it.
 
-use commontrace_testkit::Cluster;
+use commontrace_testkit::{Cluster, RedisServer};
 use reqwest::Method;
 use serde_json::json;
 
@@ -135,6 +135,31 @@ async fn who_has_written_reads_it_on_the_same_node_and_with_the_position_on_any(
         status(&ada_elsewhere, &path, None).await == 200
     })
     .await;
+    one.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test]
+async fn who_has_written_reads_it_on_any_node_that_shares_a_redis() {
+    let cluster = Cluster::start().await;
+    let redis = RedisServer::start().await;
+    let place = place(&cluster).with("REDIS_URL", &redis.url());
+    let one = serve_from_replica(&place).await;
+    let other = serve_from_replica(&place).await;
+    let (ada, bob) = (one.user().await, one.user().await);
+    cluster.caught_up().await;
+    cluster
+        .standby
+        .execute("SELECT pg_wal_replay_pause()")
+        .await;
+    let id = ada.contributes("just written").await;
+    let path = format!("/api/v1/traces/{id}");
+    assert_eq!(status(&ada.at(other.address), &path, None).await, 200);
+    assert_eq!(
+        status(&bob.at(other.address), &path, None).await,
+        404,
+        "others see it when the replica does"
+    );
     one.stop().await;
     other.stop().await;
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::limiter::{Class, Subject};
-use crate::shared::{PATIENCE, QueryVectors, RedisAddress};
+use crate::shared::{PATIENCE, QueryVectors, RedisAddress, WritePositions};
 
 /// Longer than any answer takes on a busy machine.
 const ENDLESS: Duration = Duration::from_secs(60);
@@ -269,7 +269,7 @@ async fn a_refused_password_is_tried_again_until_it_is_right() {
 #[tokio::test]
 async fn a_user_of_its_own_needs_no_more_rights_than_the_documentation_says() {
     let redis = RedisServer::start().await;
-    let rights = "+@connection +evalsha +script|load +get +set +setex +time ~rl:* ~qe:*";
+    let rights = "+@connection +evalsha +script|load +get +set +setex +time ~rl:* ~wal:* ~qe:*";
     assert!(include_str!("../../../../../docs/operations.md").contains(rights));
     let rule: Vec<&str> = "ACL SETUSER node on >hunter2 -@all"
         .split(' ')
@@ -283,6 +283,10 @@ async fn a_user_of_its_own_needs_no_more_rights_than_the_documentation_says() {
     let vectors = QueryVectors::new(node.redis().clone());
     vectors.put(&[1; 32], &[0.5]);
     until(async || redis.ask::<Vec<String>>(&["KEYS", "qe:*"]).await.len() == 1).await;
+    let positions = WritePositions::new(node.redis().clone());
+    let (account, position) = (UserId(Uuid::from_u128(1)), "0/1".parse().unwrap());
+    positions.note(account, position).await;
+    assert_eq!(positions.find(account).await, Some(position));
     assert!(node.redis().is_there());
 }
 

@@ -17,7 +17,7 @@ pub async fn redis(address: &RedisAddress) -> Finding {
             return Weak(format!(
                 "{address}: {why}; until it can be used, each node limits by itself: check that it \
                  runs, the address and password in REDIS_URL, and that this user may use SET, GET, \
-                 EVALSHA and SCRIPT LOAD on rl:* and qe:*"
+                 EVALSHA and SCRIPT LOAD on rl:*, wal:* and qe:*"
             ));
         }
     };
