@@ -310,7 +310,7 @@ pub async fn app(
         Clock::System,
         Ids::Random,
         api_keys(config, &store).await?,
-        Search::new(&store, embedder, shared),
+        Search::new(&store, embedder, shared, Ids::Random.uuid()),
         server_settings(config),
     );
     Ok(App::new(Parts {
