@@ -25,7 +25,7 @@ pub async fn app(settings: ServerSettings) -> (App, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let location = Location::File(dir.path().join("test.db"));
     let store = Store::open(&location).await.unwrap();
-    let search = Search::new(&store, None, None);
+    let search = Search::new(&store, None, None, Ids::Random.uuid());
     let app = App::new(Parts::new(
         store,
         Clock::manual(noon()),

@@ -27,9 +27,15 @@ CREATE TABLE search_models (
     model_id TEXT NOT NULL,
     model_version TEXT NOT NULL,
     dimensions BIGINT NOT NULL,
-    -- When a server searched with it last.
-    used_at TIMESTAMPTZ,
     UNIQUE (model_id, model_version, dimensions)
+);
+
+-- Which servers search with which model, and when they said so last.
+CREATE TABLE search_uses (
+    model INTEGER NOT NULL REFERENCES search_models (id) ON DELETE CASCADE,
+    node UUID NOT NULL,
+    used_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (model, node)
 );
 
 -- Counts that ranking needs: how many documents have a term, how many there are and how long they

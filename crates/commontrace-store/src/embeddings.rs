@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use commontrace_core::{JobId, TraceId};
 use futures_util::FutureExt;
+use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use crate::jobs::EMBED;
@@ -27,6 +28,15 @@ impl EmbeddingModel {
     pub fn queue(&self) -> String {
         format!("{}@{}/{}", self.id, self.version, self.dimensions)
     }
+}
+
+/// What became of the vectors of other models.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pruned {
+    /// How many vectors were removed.
+    pub removed: u64,
+    /// Models whose vectors were kept, because a server searches with them.
+    pub in_use: Vec<EmbeddingModel>,
 }
 
 /// A vector made for a job.
@@ -65,32 +75,23 @@ impl Store {
         .await
     }
 
-    /// Removes the vectors and jobs of every model but this one, and returns how many vectors.
-    pub async fn prune_embeddings(&self, keep: EmbeddingModel) -> Result<u64> {
-        self.write(move |tx| {
-            async move {
-                on_tx!(tx, |db| sqlx::query(
-                    "DELETE FROM jobs WHERE kind = $1 AND queue <> $2"
-                )
-                .bind(EMBED)
-                .bind(keep.queue())
-                .execute(db)
-                .await
-                .map(drop))?;
-                Ok(on_tx!(tx, |db| sqlx::query(
-                    "DELETE FROM embeddings WHERE NOT
-                     (model_id = $1 AND model_version = $2 AND dimensions = $3)",
-                )
-                .bind(&keep.id)
-                .bind(&keep.version)
-                .bind(keep.dimensions as i64)
-                .execute(db)
-                .await
-                .map(|done| done.rows_affected()))?)
-            }
-            .boxed()
-        })
-        .await
+    /// Removes the vectors and jobs of every model but this one, and but those that servers search
+    /// with inside the database at `now`: they would lose them under way.
+    pub async fn prune_embeddings(
+        &self,
+        keep: EmbeddingModel,
+        now: DateTime<Utc>,
+    ) -> Result<Pruned> {
+        let mut kept = self.search_models_in_use(now).await?;
+        kept.retain(|model| *model != keep);
+        let in_use = kept.clone();
+        kept.push(keep);
+        let models = kept.clone();
+        let removed = self
+            .write(move |tx| async move { prune(tx, &models).await }.boxed())
+            .await?;
+        self.forget_search_models(&kept).await?;
+        Ok(Pruned { removed, in_use })
     }
 
     /// Enqueues every trace whose current text has no vector of `model` and no job for one, at most
@@ -136,6 +137,36 @@ impl Store {
         })
         .await
     }
+}
+
+async fn prune(tx: &mut Tx<'_>, kept: &[EmbeddingModel]) -> Result<u64> {
+    on_tx!(tx, |db| {
+        let mut query = QueryBuilder::new("DELETE FROM jobs WHERE kind = ");
+        query.push_bind(EMBED).push(" AND queue NOT IN (");
+        let mut queues = query.separated(", ");
+        for model in kept {
+            queues.push_bind(model.queue());
+        }
+        query.push(")").build().execute(db).await.map(drop)
+    })?;
+    Ok(on_tx!(tx, |db| {
+        let mut query = QueryBuilder::new("DELETE FROM embeddings WHERE TRUE");
+        for model in kept {
+            query.push(" AND NOT (model_id = ").push_bind(&model.id);
+            query
+                .push(" AND model_version = ")
+                .push_bind(&model.version);
+            query
+                .push(" AND dimensions = ")
+                .push_bind(model.dimensions as i64);
+            query.push(")");
+        }
+        query
+            .build()
+            .execute(db)
+            .await
+            .map(|done| done.rows_affected())
+    })?)
 }
 
 /// Asks for a trace to be embedded by each job's model. A job that is there already starts afresh,

@@ -44,7 +44,7 @@ pub use backup::BackupError;
 pub use changes::{Changes, IndexRow};
 pub use condition::Condition;
 pub use demand::ConnectionCounts;
-pub use embeddings::{EmbeddingModel, NewVector};
+pub use embeddings::{EmbeddingModel, NewVector, Pruned};
 pub use error::{Error, Result};
 pub use job_list::{JobCount, JobState, QueuedJob};
 pub use jobs::{FailedJob, Job, JobOutcome};
@@ -56,7 +56,7 @@ pub use replica::{ReplicaSettings, ReplicaStatus};
 pub use reputation::{DomainReputation, Reputation};
 pub use search::{
     COMBINATIONS, Fill, Filled, Filter, Found, INDEXED_DIMENSIONS, MakeDocument, Near, Scored,
-    SearchDocument, Statistics, Texts, Words,
+    SearchDocument, Statistics, Texts, VectorIndex, Words,
 };
 pub use stats::Stats;
 pub use tags::TagCount;

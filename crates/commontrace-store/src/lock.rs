@@ -64,6 +64,15 @@ impl Store {
 }
 
 impl StoreLock {
+    /// Returns the connection that holds it, for work that may take as long as it needs; none on
+    /// SQLite.
+    pub(crate) fn connection(&mut self) -> Option<&mut PgConnection> {
+        match &mut self.0 {
+            Held::Sqlite { .. } => None,
+            Held::Postgres(connection) => Some(connection),
+        }
+    }
+
     /// Gives it back.
     pub async fn release(self) {
         if let Held::Postgres(connection) = self.0 {

@@ -311,7 +311,7 @@ pub async fn app(
         Clock::System,
         Ids::Random,
         api_keys(config, &store).await?,
-        Search::new(&store, embedder, query_vectors),
+        Search::new(&store, embedder, query_vectors, Ids::Random.uuid()),
         server_settings(config),
     );
     Ok(App::new(Parts {

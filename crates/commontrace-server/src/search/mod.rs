@@ -19,6 +19,7 @@ use commontrace_search::document::{Answer, Query};
 use commontrace_search::embed::Embedder;
 use commontrace_store::{EmbeddingModel, Result, Store};
 use tokio::sync::{Notify, watch};
+use uuid::Uuid;
 
 use self::database::DatabaseIndex;
 pub use self::database::{MAKE_DOCUMENT, fill};
@@ -28,6 +29,14 @@ use crate::error::chain;
 use crate::ids::Ids;
 use crate::metrics;
 use crate::shared::QueryVectors;
+
+/// Where traces are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Memory,
+    /// In the database, which knows this process by a name.
+    Database(Uuid),
+}
 
 /// What finds traces.
 #[derive(Debug, Clone)]
@@ -47,14 +56,13 @@ pub struct Generation {
 
 impl Generation {
     /// Creates one whose index knows nothing yet.
-    fn new(embedding: Option<Embedding>, in_database: bool) -> Self {
+    fn new(embedding: Option<Embedding>, place: Place) -> Self {
         let model = embedding
             .as_ref()
             .map(|embedding| embedding.model().clone());
-        let index = if in_database {
-            Index::Database(Arc::new(DatabaseIndex::new(model)))
-        } else {
-            Index::Memory(Arc::new(MemoryIndex::new(model)))
+        let index = match place {
+            Place::Memory => Index::Memory(Arc::new(MemoryIndex::new(model))),
+            Place::Database(node) => Index::Database(Arc::new(DatabaseIndex::new(model, node))),
         };
         Self {
             embedding,
@@ -123,10 +131,11 @@ impl Generation {
         &self,
         store: &Store,
         since: DateTime<Utc>,
+        now: DateTime<Utc>,
     ) -> Result<(DateTime<Utc>, bool)> {
         match &self.index {
             Index::Memory(index) => index.catch_up(store, since).await,
-            Index::Database(index) => index.catch_up(store, since).await,
+            Index::Database(index) => index.catch_up(store, since, now).await,
         }
     }
 
@@ -141,6 +150,15 @@ impl Generation {
     /// Returns the query's vector; `None` without a model, or when it cannot be had in time.
     pub async fn query_vector(&self, text: &str) -> Option<Arc<[f32]>> {
         self.embedding()?.query_vector(text).await
+    }
+
+    /// Tells the store that this process searches with the model no longer.
+    pub async fn leave(&self, store: &Store) {
+        if let Index::Database(index) = &self.index
+            && let Err(err) = index.leave(store).await
+        {
+            tracing::warn!(error = %chain(&err), "the vectors of {} seem to be in use for another while: {err}", self.model_name());
+        }
     }
 
     /// Answers a search for whoever `store` reads for. Writes nothing that any later search reads.
@@ -185,17 +203,25 @@ pub struct Search {
     wanted: watch::Sender<Option<Embedder>>,
     /// The vectors of queries that nodes share.
     shared: Option<QueryVectors>,
-    /// Whether the database is the index.
-    in_database: bool,
+    place: Place,
 }
 
 impl Search {
     /// Prepares to search what `store` holds; without an embedder, by words alone. With `shared`,
-    /// nodes share the vectors of queries.
-    pub fn new(store: &Store, embedder: Option<Embedder>, shared: Option<QueryVectors>) -> Self {
-        let in_database = store.can_search();
+    /// nodes share the vectors of queries. `node` tells this process from others on the same store.
+    pub fn new(
+        store: &Store,
+        embedder: Option<Embedder>,
+        shared: Option<QueryVectors>,
+        node: Uuid,
+    ) -> Self {
+        let place = if store.can_search() {
+            Place::Database(node)
+        } else {
+            Place::Memory
+        };
         let embedding = |embedder| Embedding::new(embedder, shared.clone());
-        let current = Generation::new(embedder.clone().map(embedding), in_database);
+        let current = Generation::new(embedder.clone().map(embedding), place);
         Self {
             generations: watch::Sender::new(Generations {
                 current: Arc::new(current),
@@ -203,19 +229,19 @@ impl Search {
             }),
             wanted: watch::Sender::new(embedder),
             shared,
-            in_database,
+            place,
         }
     }
 
     /// Creates a generation of this embedder's model, or one that searches by words alone.
     pub fn generation(&self, embedder: Option<Embedder>) -> Generation {
         let embedding = embedder.map(|embedder| Embedding::new(embedder, self.shared.clone()));
-        Generation::new(embedding, self.in_database)
+        Generation::new(embedding, self.place)
     }
 
     /// Returns whether the database is the index.
     pub fn is_in_database(&self) -> bool {
-        self.in_database
+        self.place != Place::Memory
     }
 
     /// Returns what a request searches with. It takes this once, so that the query's vector and the

@@ -3,14 +3,18 @@
 
 use std::time::{Duration, Instant};
 
-use commontrace_store::Result;
+use commontrace_store::{EmbeddingModel, INDEXED_DIMENSIONS, Result, StoreLock, VectorIndex};
 
 use crate::app::App;
 use crate::error::chain;
-use crate::search::{Generations, fill};
+use crate::search::{Generation, Generations, fill};
 
-/// How often all traces are looked at when nothing asks for it.
-const AGAIN: Duration = Duration::from_secs(600);
+/// How often to look whether an index is wanted.
+const AGAIN: Duration = Duration::from_secs(30);
+/// How many times that is done before all traces are looked at again.
+const ROUNDS: u32 = 20;
+/// Vectors from which on an index finds the nearest sooner than comparing all does.
+const INDEX_FROM: u64 = 2_000;
 /// How often to look whether another node has finished, or after a failure.
 const SOON: Duration = Duration::from_secs(5);
 
@@ -20,51 +24,96 @@ pub async fn run(app: App) {
         return;
     }
     let mut generations = app.search.watch();
+    let mut round = 0;
     loop {
         let seen = generations.borrow_and_update().clone();
-        let next = match work(&app, &seen).await {
-            Ok(true) => AGAIN,
+        let next = match work(&app, &seen, round == 0).await {
+            Ok(true) => {
+                round = (round + 1) % ROUNDS;
+                AGAIN
+            }
             Ok(false) => SOON,
             Err(err) => {
                 tracing::warn!(error = %chain(&err), "the tables that are searched in stay incomplete for now: {err}");
                 SOON
             }
         };
+        // A generation that is replaced meanwhile is freed when nobody has it any more.
+        drop(seen);
         tokio::select! {
             () = tokio::time::sleep(next) => {}
-            changed = generations.changed() => if changed.is_err() { return },
+            changed = generations.changed() => match changed {
+                Ok(()) => round = 0,
+                Err(_) => return,
+            },
             () = app.lifecycle.stopped() => return,
         }
     }
 }
 
 /// Completes the tables for these generations; false if another node is at it.
-async fn work(app: &App, generations: &Generations) -> Result<bool> {
-    let Some(lock) = app.store.try_search_lock().await? else {
+async fn work(app: &App, generations: &Generations, all: bool) -> Result<bool> {
+    let Some(mut lock) = app.store.try_search_lock().await? else {
         return Ok(false);
     };
     let done = tokio::select! {
-        done = complete(app, generations) => done,
+        done = complete(app, &mut lock, generations, all) => done,
         () = app.lifecycle.stopped() => Ok(()),
     };
     lock.release().await;
     done.map(|()| true)
 }
 
-async fn complete(app: &App, generations: &Generations) -> Result<()> {
+async fn complete(
+    app: &App,
+    lock: &mut StoreLock,
+    generations: &Generations,
+    all: bool,
+) -> Result<()> {
     for generation in generations.all() {
-        let begun = Instant::now();
-        let made = fill(&app.store, generation.model(), None).await?;
-        if made > 0 {
-            tracing::info!(
-                model = generation.model_name(),
-                made,
-                "prepared {made} documents and vectors for searching in the database in {} ms",
-                begun.elapsed().as_millis()
-            );
+        if all {
+            complete_rows(app, generation).await?;
         }
-        generation.load(&app.store).await?;
+        if let Some(model) = generation.model() {
+            build_index(app, lock, model).await?;
+        }
     }
-    app.search.report();
+    Ok(())
+}
+
+async fn complete_rows(app: &App, generation: &Generation) -> Result<()> {
+    let begun = Instant::now();
+    let made = fill(&app.store, generation.model(), None).await?;
+    if made > 0 {
+        tracing::info!(
+            model = generation.model_name(),
+            made,
+            "prepared {made} documents and vectors for searching in the database in {} ms",
+            begun.elapsed().as_millis()
+        );
+        generation.load(&app.store).await?;
+        app.search.report();
+    }
+    Ok(())
+}
+
+async fn build_index(app: &App, lock: &mut StoreLock, model: &EmbeddingModel) -> Result<()> {
+    let begun = Instant::now();
+    let built = app.store.build_vector_index(lock, model, INDEX_FROM);
+    match built.await? {
+        VectorIndex::Built => tracing::info!(
+            model = model.id,
+            "built the index of the vectors of {} in {} s",
+            model.id,
+            begun.elapsed().as_secs()
+        ),
+        VectorIndex::TooLong => tracing::warn!(
+            model = model.id,
+            "the vectors of {} have {} dimensions and {INDEXED_DIMENSIONS} can be indexed: every search compares all of them",
+            model.id,
+            model.dimensions
+        ),
+        VectorIndex::Present | VectorIndex::TooFew => {}
+    }
     Ok(())
 }

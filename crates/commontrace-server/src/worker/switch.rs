@@ -43,7 +43,7 @@ pub async fn run(app: App, work: Work) {
             }
         };
         if let Some(before) = done {
-            tokio::spawn(free(before));
+            tokio::spawn(free(app.clone(), before));
         }
     }
 }
@@ -158,9 +158,18 @@ async fn prepare(app: &App, current: &Generation, coming: &Generation, work: Wor
 
 /// Frees a generation when the last request has left it. A large index takes a while, so that is not
 /// left to the request.
-async fn free(before: Arc<Generation>) {
+async fn free(app: App, before: Arc<Generation>) {
     while Arc::strong_count(&before) > 1 {
         tokio::time::sleep(LEAVING).await;
+    }
+    // With other settings the same model may be in use still.
+    if app
+        .search
+        .generations()
+        .all()
+        .all(|other| other.model() != before.model())
+    {
+        before.leave(&app.store).await;
     }
     // Nobody waits for it.
     drop(tokio::task::spawn_blocking(move || drop(before)));

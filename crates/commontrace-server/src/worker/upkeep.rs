@@ -39,7 +39,9 @@ pub async fn follow_changes(app: App, mut since: DateTime<Utc>) {
 async fn catch_up(app: &App, since: DateTime<Utc>) -> commontrace_store::Result<DateTime<Utc>> {
     let mut next = None;
     for generation in app.search.generations().all() {
-        let (newest, vectorless) = generation.catch_up(&app.store, since).await?;
+        let (newest, vectorless) = generation
+            .catch_up(&app.store, since, app.clock.now())
+            .await?;
         next = next.min(Some(newest)).or(Some(newest));
         if let Some(embedding) = generation.embedding()
             && vectorless

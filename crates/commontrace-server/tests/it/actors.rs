@@ -39,7 +39,7 @@ impl TestApp {
         let (location, home) = empty(engine).await;
         let store = Store::open(&location).await.unwrap();
         let store = store.making_documents(MAKE_DOCUMENT);
-        let search = Search::new(&store, None, None);
+        let search = Search::new(&store, None, None, Ids::Random.uuid());
         let app = App::new(Parts::new(
             store,
             Clock::manual(noon()),

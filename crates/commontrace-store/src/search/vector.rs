@@ -4,43 +4,9 @@ use commontrace_core::TraceId;
 use sqlx::PgConnection;
 
 use super::halfvec::HalfVec;
-use crate::pool::Pool;
+use super::models::number;
 use crate::tx::Tx;
-use crate::{EmbeddingModel, Result, Store, embeddings};
-
-impl Store {
-    /// Returns the number of a model in the tables to search in, giving it one if it has none.
-    pub async fn search_model(&self, model: &EmbeddingModel) -> Result<i32> {
-        let Pool::Postgres(pool) = &self.pool else {
-            return Ok(0);
-        };
-        number(&mut *pool.acquire().await?, model).await
-    }
-}
-
-async fn number(db: &mut PgConnection, model: &EmbeddingModel) -> Result<i32> {
-    const FIND: &str = "SELECT id FROM search_models
-        WHERE model_id = $1 AND model_version = $2 AND dimensions = $3";
-    const ADD: &str = "INSERT INTO search_models (model_id, model_version, dimensions)
-        VALUES ($1, $2, $3) ON CONFLICT (model_id, model_version, dimensions) DO NOTHING";
-    loop {
-        let found = sqlx::query_scalar(FIND)
-            .bind(&model.id)
-            .bind(&model.version)
-            .bind(model.dimensions as i64)
-            .fetch_optional(&mut *db)
-            .await?;
-        if let Some(number) = found {
-            return Ok(number);
-        }
-        sqlx::query(ADD)
-            .bind(&model.id)
-            .bind(&model.version)
-            .bind(model.dimensions as i64)
-            .execute(&mut *db)
-            .await?;
-    }
-}
+use crate::{EmbeddingModel, Result, embeddings};
 
 /// Makes a vector that was written in this transaction one to search with, unless the trace is
 /// hidden. The caller holds the trace's lock. A vector without a direction is like none.

@@ -19,6 +19,7 @@ mod listing;
 mod moderation;
 mod opening;
 mod replica;
+mod search;
 mod support;
 mod traces;
 mod vectors;

@@ -293,10 +293,24 @@ async fn pruning_leaves_the_vectors_and_jobs_of_one_model(
     let job = claim(&store, lease, noon()).await[0];
     deliver(&store, lease, job, 1, [1.0; 3]).await;
     assert_eq!(enqueue_missing(&store, &other_model(), 10).await, 1);
-    assert_eq!(store.prune_embeddings(model()).await.unwrap(), 0);
+    assert_eq!(
+        store
+            .prune_embeddings(model(), noon())
+            .await
+            .unwrap()
+            .removed,
+        0
+    );
     assert_eq!(vector(&store, &model(), id).await, Some(vec![1.0; 3]));
     assert_eq!(store.rows("jobs").await, 0, "the other model's job is gone");
-    assert_eq!(store.prune_embeddings(other_model()).await.unwrap(), 1);
+    assert_eq!(
+        store
+            .prune_embeddings(other_model(), noon())
+            .await
+            .unwrap()
+            .removed,
+        1
+    );
     assert_eq!(vector(&store, &model(), id).await, None);
 }
 

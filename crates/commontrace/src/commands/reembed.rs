@@ -24,7 +24,8 @@ const WAIT: Duration = Duration::from_secs(1);
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Remove the vectors of all other models at the end. Only when no server searches with one any
-    /// more: it would have to make them again at its next start
+    /// more: it would have to make them again at its next start. Those that a server searches with
+    /// inside PostgreSQL are kept
     #[arg(long)]
     prune: bool,
 }
@@ -69,8 +70,16 @@ pub async fn run(config: Config, args: Args) -> Result<(), Failure> {
         model.id
     ));
     if args.prune {
-        let removed = app.store.prune_embeddings(model.clone()).await?;
+        let now = app.clock.now();
+        let pruned = app.store.prune_embeddings(model.clone(), now).await?;
+        let removed = pruned.removed;
         say(format_args!("removed {removed} vectors of other models"));
+        for model in pruned.in_use {
+            say(format_args!(
+                "kept the vectors of {}: a server searches with them; switch it first, and prune two minutes later",
+                model.id
+            ));
+        }
     }
     app.store.close().await;
     Ok(())

@@ -135,6 +135,9 @@ async fn stop(app: App, tasks: JoinSet<()>) {
     if let Err(err) = app.usage.flush(&app.store).await {
         tracing::warn!("some openings of traces were not counted: {}", chain(&err));
     }
+    for generation in app.search.generations().all() {
+        generation.leave(&app.store).await;
+    }
     app.store.close().await;
 }
 

@@ -6,7 +6,7 @@
 mod choose;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use commontrace_core::TraceId;
@@ -23,6 +23,7 @@ use commontrace_store::{
     SearchDocument, Statistics, Store, Texts,
 };
 use tokio::sync::OnceCell;
+use uuid::Uuid;
 
 /// How the words of traces become what the database finds and scores them by.
 pub const MAKE_DOCUMENT: MakeDocument = MakeDocument {
@@ -44,6 +45,9 @@ const YOUNG: u64 = 5_000;
 /// another order than they took their times.
 const OVERLAP: TimeDelta = TimeDelta::seconds(10);
 
+/// How often the store is told that a model's vectors are in use, in seconds.
+const SAY_IN_USE: i64 = 30;
+
 fn make(texts: Texts<'_>) -> SearchDocument {
     let document = stored(Fields {
         title: texts.title,
@@ -63,21 +67,26 @@ fn make(texts: Texts<'_>) -> SearchDocument {
 pub struct DatabaseIndex {
     /// Whose vectors are compared; none to go by words alone.
     model: Option<EmbeddingModel>,
+    node: Uuid,
     /// The model's number in the tables.
     number: OnceCell<i32>,
     /// What was counted last.
     documents: AtomicU64,
     vectors: AtomicU64,
+    /// When the store was told last that the vectors are in use, in seconds since 1970.
+    said_in_use: AtomicI64,
 }
 
 impl DatabaseIndex {
-    /// Prepares to search with the vectors of `model`.
-    pub fn new(model: Option<EmbeddingModel>) -> Self {
+    /// Prepares to search with the vectors of `model`. To the store, this process is `node`.
+    pub fn new(model: Option<EmbeddingModel>, node: Uuid) -> Self {
         Self {
             model,
+            node,
             number: OnceCell::new(),
             documents: AtomicU64::new(0),
             vectors: AtomicU64::new(0),
+            said_in_use: AtomicI64::new(0),
         }
     }
 
@@ -108,6 +117,27 @@ impl DatabaseIndex {
         self.observe(store).await
     }
 
+    /// Keeps others from removing the vectors that are searched with here.
+    async fn say_in_use(&self, store: &Store, now: DateTime<Utc>) -> Result<()> {
+        let Some(model) = &self.model else {
+            return Ok(());
+        };
+        let said = self.said_in_use.load(Ordering::Relaxed);
+        if (now.timestamp() - said).abs() >= SAY_IN_USE {
+            store.note_search_model(model, self.node, now).await?;
+            self.said_in_use.store(now.timestamp(), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Lets others remove the vectors, because they are searched with here no longer.
+    pub async fn leave(&self, store: &Store) -> Result<()> {
+        match &self.model {
+            Some(model) => store.forget_search_use(model, self.node).await,
+            None => Ok(()),
+        }
+    }
+
     async fn observe(&self, store: &Store) -> Result<()> {
         let number = self.number(store).await?;
         self.note(&store.search_statistics(&[], number).await?);
@@ -135,7 +165,9 @@ impl DatabaseIndex {
         &self,
         store: &Store,
         since: DateTime<Utc>,
+        now: DateTime<Utc>,
     ) -> Result<(DateTime<Utc>, bool)> {
+        self.say_in_use(store, now).await?;
         let newest = store.last_change().await?.unwrap_or(since).max(since);
         let from = since - OVERLAP;
         fill(store, self.model.as_ref(), Some(from)).await?;
