@@ -280,13 +280,15 @@ async fn claim(
 }
 
 async fn fail(tx: &mut Tx<'_>, lease: Uuid, job: &FailedJob, now: DateTime<Utc>) -> Result<()> {
-    let (state, run_at) = match job.retry_after {
-        Some(wait) => ("queued", now + wait),
-        None => ("dead", now),
+    // Whoever asks for another attempt gets it, however many there were.
+    let (state, run_at, attempts) = match job.retry_after {
+        Some(wait) => ("queued", now + wait, i64::from(MAX_ATTEMPTS) - 1),
+        None => ("dead", now, i64::MAX),
     };
-    on_tx!(tx, |db| {
-        sqlx::query(
-        "UPDATE jobs SET state = $3, run_at = $4, last_error = $5, lease = NULL, leased_until = NULL
+    on_tx!(tx, |db| sqlx::query(
+        "UPDATE jobs SET state = $3, run_at = $4, last_error = $5,
+             attempts = CASE WHEN attempts > $6 THEN $6 ELSE attempts END,
+             lease = NULL, leased_until = NULL
          WHERE id = $1 AND lease = $2",
     )
     .bind(job.id)
@@ -294,10 +296,10 @@ async fn fail(tx: &mut Tx<'_>, lease: Uuid, job: &FailedJob, now: DateTime<Utc>)
     .bind(state)
     .bind(run_at)
     .bind(&job.error)
+    .bind(attempts)
     .execute(db)
     .await
-    .map(drop)
-    })?;
+    .map(drop))?;
     Ok(())
 }
 

@@ -44,12 +44,19 @@ pub fn oldest_waiting_job(queue: &str, age: Duration) {
 /// Counts jobs of a queue that are begun.
 pub fn job_attempts(queue: &str, jobs: usize) {
     counter!(ATTEMPTS, "queue" => queue.to_owned()).increment(jobs as u64);
+    // Told before the first one, so that its rate is not missed.
+    failures(queue, false, 0);
+    failures(queue, true, 0);
 }
 
 /// Counts a job of a queue that failed, and will be tried again or not.
 pub fn job_failed(queue: &str, given_up: bool) {
+    failures(queue, given_up, 1);
+}
+
+fn failures(queue: &str, given_up: bool, jobs: u64) {
     let outcome = if given_up { "dead" } else { "retry" };
-    counter!(FAILURES, "queue" => queue.to_owned(), "outcome" => outcome).increment(1);
+    counter!(FAILURES, "queue" => queue.to_owned(), "outcome" => outcome).increment(jobs);
 }
 
 /// Sets whether this process hears of new jobs at once.

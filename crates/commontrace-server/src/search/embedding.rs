@@ -1,8 +1,9 @@
 //! The model in use: what turns texts into vectors, and which vectors in the store are its own.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use commontrace_search::embed::{EmbedError, Embedder, QueryCache, query_hash};
 use commontrace_store::EmbeddingModel;
 
@@ -24,6 +25,8 @@ pub struct Embedding {
     cache: QueryCache,
     /// What other nodes have computed, if nodes share it.
     shared: Option<QueryVectors>,
+    /// When a text to be stored was embedded last.
+    last_success: Mutex<Option<DateTime<Utc>>>,
 }
 
 impl Embedding {
@@ -41,6 +44,7 @@ impl Embedding {
             model,
             cache: QueryCache::new(QUERY_CACHE_BYTES),
             shared,
+            last_success: Mutex::default(),
         }
     }
 
@@ -52,6 +56,22 @@ impl Embedding {
     /// Returns the model as the store names it.
     pub fn model(&self) -> &EmbeddingModel {
         &self.model
+    }
+
+    /// Notes that texts to be stored were embedded.
+    pub fn note_success(&self, now: DateTime<Utc>) {
+        *self.last_success_mut() = Some(now);
+    }
+
+    /// Returns when that was the case last, if this process has seen it.
+    pub fn last_success(&self) -> Option<DateTime<Utc>> {
+        *self.last_success_mut()
+    }
+
+    fn last_success_mut(&self) -> MutexGuard<'_, Option<DateTime<Utc>>> {
+        self.last_success
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the query's vector; `None` when it cannot be had in time.

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
 use commontrace_core::backoff::{MAX_ATTEMPTS, delay};
 use commontrace_core::{JobId, TraceId};
 use commontrace_search::bm25::Fields;
@@ -25,6 +26,8 @@ pub const BATCH: i64 = 16;
 const LEASE: Duration = Duration::from_secs(60);
 /// How often a lease is renewed while its batch is being embedded.
 const RENEW: Duration = Duration::from_secs(20);
+/// For how long an endpoint that has embedded a text counts as one that works.
+const RECENTLY: TimeDelta = TimeDelta::minutes(10);
 /// How long to wait after the store has failed.
 pub const PAUSE: Duration = Duration::from_secs(2);
 
@@ -108,6 +111,13 @@ async fn embed(app: &App, embedding: &Embedding, jobs: Vec<Job>) -> Result<Outco
     let begun = Instant::now();
     let vectors = embedding.embedder().embed_batch(texts).await;
     let each = begun.elapsed() / work.len().max(1) as u32;
+    let now = app.clock.now();
+    if vectors.iter().any(std::result::Result::is_ok) {
+        embedding.note_success(now);
+    }
+    let works = embedding
+        .last_success()
+        .is_some_and(|last| now - last < RECENTLY);
     let mut outcome = Outcome::default();
     for ((job, row), vector) in work.into_iter().zip(vectors) {
         let became = match vector {
@@ -123,7 +133,12 @@ async fn embed(app: &App, embedding: &Embedding, jobs: Vec<Job>) -> Result<Outco
                 revision: row.revision,
                 vector,
             }),
-            Err(err) => outcome.failed.push(failure(app, &queue, job, &err)),
+            Err(err) => {
+                let give_up = is_given_up(&err, job.attempts, works);
+                outcome
+                    .failed
+                    .push(failure(app, &queue, job, &err, give_up));
+            }
         }
     }
     Ok(outcome)
@@ -185,9 +200,14 @@ async fn record(app: &App, model: &EmbeddingModel, lease: Uuid, outcome: Outcome
     Ok(())
 }
 
-fn failure(app: &App, queue: &str, job: Job, err: &EmbedError) -> FailedJob {
+/// Returns whether a text is to be embedded no more after this attempt: the text is at fault, or
+/// seems to be, because others were embedded meanwhile. An endpoint that is away is no reason.
+fn is_given_up(err: &EmbedError, attempt: i64, endpoint_works: bool) -> bool {
+    err.is_permanent() || (attempt >= i64::from(MAX_ATTEMPTS) && endpoint_works)
+}
+
+fn failure(app: &App, queue: &str, job: Job, err: &EmbedError, give_up: bool) -> FailedJob {
     let attempt = u32::try_from(job.attempts).unwrap_or(u32::MAX);
-    let give_up = err.is_permanent() || attempt >= MAX_ATTEMPTS;
     let jitter = f64::from(u16::from_be_bytes(app.ids.random_bytes())) / f64::from(u16::MAX);
     let trace = job.subject_id;
     // An endpoint's explanation may repeat the text or the key.
@@ -203,5 +223,27 @@ fn failure(app: &App, queue: &str, job: Job, err: &EmbedError) -> FailedJob {
         id: job.id,
         error,
         retry_after: (!give_up).then(|| delay(attempt, jitter)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_gives_no_text_up_and_a_text_that_fails_while_others_do_not_is() {
+        let away = EmbedError::Unavailable {
+            status: 503,
+            message: String::new(),
+        };
+        let refused = EmbedError::Refused {
+            status: 400,
+            message: String::new(),
+        };
+        let last = i64::from(MAX_ATTEMPTS);
+        assert!(!is_given_up(&away, last, false));
+        assert!(!is_given_up(&away, last - 1, true));
+        assert!(is_given_up(&away, last, true));
+        assert!(is_given_up(&refused, 1, false));
     }
 }

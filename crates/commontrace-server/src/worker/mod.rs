@@ -58,7 +58,7 @@ pub fn start_worker(app: &App) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(models::run(app.clone(), Arc::clone(&announced)));
     tasks.spawn(announce::listen(app.clone(), move || {
-        announced.notify_one()
+        announced.notify_one();
     }));
     tasks.spawn(upkeep::tidy(app.clone()));
     tasks.spawn(backlog::run(app.clone()));

@@ -47,7 +47,7 @@ async fn catch_up(app: &App, since: DateTime<Utc>) -> commontrace_store::Result<
             && vectorless
         {
             super::embed::enqueue_missing(app, embedding).await?;
-            generation.wake();
+            app.search.wake_workers();
         }
     }
     app.search.report();

@@ -228,6 +228,23 @@ async fn a_job_that_kills_its_workers_is_given_up_in_the_end(
 
 #[rstest]
 #[tokio::test]
+async fn a_job_that_is_to_be_tried_again_is_however_often_it_was(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let store = TestStore::on(engine).await;
+    let ada = store.register("ada").await;
+    store.contributed(a_trace(ada)).await;
+    for second in 0..i64::from(MAX_ATTEMPTS) + 3 {
+        let (lease, now) = (fresh(), after(second));
+        let jobs = claim(&store, lease, 1, now).await;
+        assert_eq!(jobs.len(), 1, "{now}");
+        assert!(jobs[0].attempts <= i64::from(MAX_ATTEMPTS));
+        fail(&store, lease, &jobs[0], Some(1), now).await;
+    }
+}
+
+#[rstest]
+#[tokio::test]
 async fn a_renewed_lease_lasts_longer(#[values(Sqlite, Postgres)] engine: Engine) {
     let store = TestStore::on(engine).await;
     let ada = store.register("ada").await;
