@@ -112,6 +112,7 @@ pub struct Launch {
     database_url: Option<String>,
     embedding: Embedding,
     import_seeds: bool,
+    settings: Vec<(&'static str, String)>,
     data: TempDir,
 }
 
@@ -129,8 +130,22 @@ impl Launch {
             database_url: args.database_url.clone(),
             embedding,
             import_seeds,
+            settings: Vec::new(),
             data,
         })
+    }
+
+    /// Gives the server a setting, by the name of its variable, instead of the usual one.
+    pub fn set(&mut self, name: &'static str, value: impl Into<String>) {
+        self.settings.push((name, value.into()));
+    }
+
+    /// Returns the server's data directory, which is there from now on.
+    pub fn data_dir(&self) -> Result<PathBuf> {
+        let dir = self.data.path().join("data");
+        std::fs::create_dir_all(&dir)
+            .with_context(|| format!("cannot make the directory {}", dir.display()))?;
+        Ok(dir)
     }
 
     fn log(&self) -> PathBuf {
@@ -164,6 +179,9 @@ impl Launch {
             .kill_on_drop(true);
         if let Some(url) = &self.database_url {
             command.env("DATABASE_URL", url);
+        }
+        for (name, value) in &self.settings {
+            command.env(name, value);
         }
         let begun = Instant::now();
         let child = command
