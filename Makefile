@@ -13,7 +13,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/commontrace
 MODEL_DIR := $(or $(COMMONTRACE_MODEL_DIR),$(CACHE)/models/all-MiniLM-L6-v2)
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run build test fmt lint lint-deploy rehearse-deploy deny schemathesis soak model postgres cargo clean
+.PHONY: help run build test fmt lint lint-deploy rehearse-deploy deny schemathesis load soak model postgres cargo clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name does; do printf '  make %-15s %s\n' "$$name" "$$does"; done
@@ -56,6 +56,10 @@ deny: cargo ## check licences, bans and sources of the dependencies
 
 schemathesis: build ## test a server against its own API description with made-up requests (minutes)
 	@scripts/schemathesis.sh --binary "$(TARGET_DIR)/release/commontrace"
+
+load: cargo ## put the load of many agents on 100,000 traces, on both engines (tens of minutes)
+	@scripts/install-tools.sh cc
+	@scripts/load.sh
 
 soak: build postgres ## kill and break each part of a scaled-out deployment while it is used (20 minutes)
 	@scripts/install-tools.sh cc redis

@@ -93,6 +93,13 @@ impl Found {
 impl Client {
     /// Registers an account and uses its key from now on.
     pub async fn register(&mut self) -> Result<()> {
+        let key = self.registered().await?;
+        self.use_key(key);
+        Ok(())
+    }
+
+    /// Registers an account and returns its key, for another program.
+    pub async fn registered(&mut self) -> Result<String> {
         #[derive(Deserialize)]
         struct Registered {
             api_key: String,
@@ -103,8 +110,7 @@ impl Client {
                 &json!({"display_name": "commontrace-bench"}),
             )
             .await?;
-        self.use_key(answer.json::<Registered>(201)?.api_key);
-        Ok(())
+        Ok(answer.json::<Registered>(201)?.api_key)
     }
 
     /// Contributes a trace; the same `key` never makes a second one.

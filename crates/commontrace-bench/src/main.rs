@@ -7,9 +7,11 @@
 
 mod acknowledged;
 mod api;
+mod capacity;
 mod client;
 mod commands;
 mod document;
+mod endpoint;
 mod import;
 mod machine;
 mod metrics;
@@ -27,7 +29,10 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
 
-use crate::commands::{cold_start, contribute, crash, eval, known_item, latency, limiter, soak};
+use crate::commands::{
+    capacity as capacity_test, cold_start, contribute, crash, embedding_endpoint, eval, known_item,
+    latency, limiter, load, soak,
+};
 use crate::report::{Format, Report, note};
 use crate::server::ServerArgs;
 
@@ -65,6 +70,13 @@ enum Command {
     ColdStart(cold_start::Args),
     /// Break a scaled-out deployment part by part while it is used
     Soak(soak::Args),
+    /// Fill a store with generated traces, empty it of them, measure the recall of its index
+    #[command(subcommand)]
+    Capacity(capacity_test::Command),
+    /// Ask a large store as many agents do at once, with Locust and wrk
+    Load(load::Args),
+    /// Answer as an embedding service does, until interrupted
+    EmbeddingEndpoint(embedding_endpoint::Args),
 }
 
 impl Command {
@@ -76,7 +88,8 @@ impl Command {
             Self::Latency(args) => Some(&args.server),
             Self::Contribute(args) => Some(&args.server),
             Self::Crash(args) => Some(&args.server),
-            Self::Limiter(_) => None,
+            Self::Load(args) => Some(&args.server),
+            Self::Limiter(_) | Self::Capacity(_) | Self::EmbeddingEndpoint(_) => None,
             Self::ColdStart(args) => Some(&args.server),
             Self::Soak(args) => Some(&args.server),
         }
@@ -140,6 +153,9 @@ async fn measure(command: &Command) -> Result<Report> {
         Command::Limiter(args) => Box::pin(limiter::run(args)).await,
         Command::ColdStart(args) => Box::pin(cold_start::run(args)).await,
         Command::Soak(args) => Box::pin(soak::run(args)).await,
+        Command::Capacity(command) => Box::pin(capacity_test::run(command)).await,
+        Command::Load(args) => Box::pin(load::run(args)).await,
+        Command::EmbeddingEndpoint(args) => Box::pin(embedding_endpoint::run(args)).await,
     }
 }
 

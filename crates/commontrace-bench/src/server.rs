@@ -143,10 +143,17 @@ impl Launch {
         self
     }
 
-    /// Starts it with this setting, whatever it would have been.
-    pub fn with(mut self, name: &'static str, value: String) -> Self {
-        self.settings.push((name, value));
-        self
+    /// Gives the server a setting, by the name of its variable, instead of the usual one.
+    pub fn set(&mut self, name: &'static str, value: impl Into<String>) {
+        self.settings.push((name, value.into()));
+    }
+
+    /// Returns the server's data directory, which is there from now on.
+    pub fn data_dir(&self) -> Result<PathBuf> {
+        let dir = self.data.path().join("data");
+        std::fs::create_dir_all(&dir)
+            .with_context(|| format!("cannot make the directory {}", dir.display()))?;
+        Ok(dir)
     }
 
     fn log(&self) -> PathBuf {
@@ -181,7 +188,9 @@ impl Launch {
         if let Some(url) = &self.database_url {
             command.env("DATABASE_URL", url);
         }
-        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
+        for (name, value) in &self.settings {
+            command.env(name, value);
+        }
         let begun = Instant::now();
         let child = command
             .spawn()

@@ -10,7 +10,12 @@ use serde_json::{Value, json};
 
 /// Returns the value at the nearest rank, or `None` of no values. `sorted` must ascend.
 pub fn nearest_rank<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
-    let rank = (percent * sorted.len()).div_ceil(100).max(1);
+    ranked(sorted, percent, 100)
+}
+
+/// Returns the value at the nearest rank of `part` in `whole`.
+fn ranked<T: Copy>(sorted: &[T], part: usize, whole: usize) -> Option<T> {
+    let rank = (part * sorted.len()).div_ceil(whole).max(1);
     sorted.get(rank - 1).copied()
 }
 
@@ -33,6 +38,11 @@ impl Latencies {
     /// Returns a percentile by nearest rank; zero when nothing was measured.
     pub fn percentile(&self, percent: usize) -> Duration {
         nearest_rank(&self.0, percent).unwrap_or_default()
+    }
+
+    /// Returns the time that so many of a thousand do not exceed; zero when nothing was measured.
+    pub fn permille(&self, permille: usize) -> Duration {
+        ranked(&self.0, permille, 1000).unwrap_or_default()
     }
 
     /// Returns the percentiles 50, 90, 99 and 100 in milliseconds, ready for a table.
@@ -102,6 +112,8 @@ mod tests {
         let times = [120, 3, 45].map(Duration::from_millis).to_vec();
         let latencies = Latencies::new(times);
         assert_eq!(latencies.cells(), ["45.0", "120", "120", "120"]);
+        assert_eq!(latencies.permille(999), Duration::from_millis(120));
+        assert_eq!(latencies.permille(333), Duration::from_millis(3));
         assert_eq!(milliseconds(Duration::from_micros(1234)), "1.23");
         assert_eq!(Latencies::default().percentile(99), Duration::ZERO);
         assert_eq!(per_second(30, Duration::from_secs(2)), 15.0);

@@ -8,6 +8,8 @@ mod accounts;
 mod amendments;
 mod announce;
 mod backup;
+#[cfg(feature = "bulk")]
+mod bulk;
 mod changes;
 mod check;
 mod condition;
@@ -41,6 +43,8 @@ pub use accounts::{Account, CreateAccount, NewAccount};
 pub use amendments::{Amendment, Decide, NewAmendment, Revision};
 pub use announce::Announcements;
 pub use backup::BackupError;
+#[cfg(feature = "bulk")]
+pub use bulk::BulkTrace;
 pub use changes::{Changes, IndexRow};
 pub use condition::Condition;
 pub use demand::ConnectionCounts;

@@ -96,7 +96,7 @@ pub(crate) async fn uncount(tx: &mut Tx<'_>, tags: &[String]) -> Result<()> {
     count(tx, tags.iter().map(|tag| (tag, -1)).collect()).await
 }
 
-async fn count(tx: &mut Tx<'_>, mut changes: Vec<(&String, i64)>) -> Result<()> {
+pub(crate) async fn count(tx: &mut Tx<'_>, mut changes: Vec<(&String, i64)>) -> Result<()> {
     if changes.is_empty() {
         return Ok(());
     }

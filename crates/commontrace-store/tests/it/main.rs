@@ -9,6 +9,8 @@
 mod accounts;
 mod amendments;
 mod backup;
+#[cfg(feature = "bulk")]
+mod bulk;
 mod changing;
 mod deadlock;
 mod deleting;

@@ -57,17 +57,18 @@ impl Deployment {
             ..args.clone()
         };
         let launch = |arguments: &[&str]| -> Result<Launch> {
-            let launch = Launch::new(&args, Embedding::None, false)?.with_arguments(arguments);
-            let settings = [
+            let mut launch = Launch::new(&args, Embedding::None, false)?.with_arguments(arguments);
+            for (name, value) in [
                 ("DATABASE_READ_URL", cluster.standby.url()),
                 ("REDIS_URL", redis.url()),
                 ("EMBEDDING_PROVIDER", "openai".to_owned()),
                 ("OPENAI_BASE_URL", endpoint.url()),
                 ("OPENAI_API_KEY", "none".to_owned()),
                 ("EMBEDDING_DIMENSIONS", DIMENSIONS.to_string()),
-            ];
-            let settings = settings.into_iter();
-            Ok(settings.fold(launch, |launch, (name, value)| launch.with(name, value)))
+            ] {
+                launch.set(name, value);
+            }
+            Ok(launch)
         };
         let node_launches = (0..NODES)
             .map(|_| launch(&["serve", "--no-worker"]))
