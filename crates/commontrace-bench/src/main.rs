@@ -10,6 +10,7 @@ mod api;
 mod capacity;
 mod client;
 mod commands;
+mod database;
 mod document;
 mod endpoint;
 mod import;

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use futures_util::future::join_all;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use crate::client::Client;
+use crate::database;
 use crate::report::{Report, Table, note, verdict};
 use crate::server::{Embedding, Launch, Server, ServerArgs};
 use crate::stats::Latencies;
@@ -48,8 +48,8 @@ pub async fn run(args: &Args) -> Result<Report> {
     let (mut ready, mut memory, mut failures) = (Vec::new(), Vec::new(), Vec::new());
     let mut failed = 0;
     for number in 1..=args.tries {
-        recreate(url).await?;
-        let tried = one_try(args, &beside(url)?).await?;
+        let fresh = database::fresh(url, DATABASE).await?;
+        let tried = one_try(args, &fresh).await?;
         note(format_args!(
             "try {number}: {} of {} nodes ready, {} failures",
             tried.ready.len(),
@@ -62,11 +62,7 @@ pub async fn run(args: &Args) -> Result<Report> {
         let named = tried.failures.into_iter();
         failures.extend(named.map(|failure| format!("try {number}: {failure}")));
     }
-    execute(
-        url,
-        format!("DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)"),
-    )
-    .await?;
+    database::remove(url, DATABASE).await?;
     Ok(report(
         args,
         failed,
@@ -177,60 +173,5 @@ fn report(
         tables: vec![table, resident],
         figures,
         failures,
-    }
-}
-
-/// Returns the address of the database of a try, on the server of `url`.
-fn beside(url: &str) -> Result<String> {
-    let (address, options) = url.split_once('?').unwrap_or((url, ""));
-    let (server, _) = address
-        .rsplit_once('/')
-        .context("--database-url names no database")?;
-    Ok(format!("{server}/{DATABASE}?{options}"))
-}
-
-async fn recreate(url: &str) -> Result<()> {
-    execute(
-        url,
-        format!("DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)"),
-    )
-    .await?;
-    execute(
-        url,
-        format!("CREATE DATABASE {DATABASE} TEMPLATE template0"),
-    )
-    .await
-}
-
-async fn execute(url: &str, sql: String) -> Result<()> {
-    // The driver's errors do not repeat the address.
-    let mut db = PgConnection::connect(url)
-        .await
-        .context("cannot connect to the server of --database-url")?;
-    sqlx::raw_sql(AssertSqlSafe(sql))
-        .execute(&mut db)
-        .await
-        .context("cannot make a database for a try")?;
-    Ok(db.close().await?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_database_of_a_try_is_on_the_same_server() {
-        for (url, expected) in [
-            (
-                "postgres://a:b@h:5/d",
-                "postgres://a:b@h:5/commontrace_bench_cold_start?",
-            ),
-            (
-                "postgres://a@h/d?host=/tmp",
-                "postgres://a@h/commontrace_bench_cold_start?host=/tmp",
-            ),
-        ] {
-            assert_eq!(beside(url).unwrap(), expected);
-        }
     }
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::api::Found;
 use crate::client::{Client, Target};
+use crate::database;
 use crate::document::to_trace;
 use crate::import::{self, Imported, progress_bar};
 use crate::report::{Report, Table, note, verdict};
@@ -28,6 +29,9 @@ const GOALS: [(&str, f64); 3] = [
     ("stackeval-qa", 0.85),
     ("diagnostics", 0.87),
 ];
+
+/// The database in which a set is kept on PostgreSQL.
+const DATABASE: &str = "commontrace_bench_eval";
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
@@ -49,6 +53,7 @@ pub struct Args {
     /// Leave out of the corpus what answers every Nth query
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     hold_out: Option<u32>,
+    /// On the server of `--database-url`, each set gets a database of its own
     #[command(flatten)]
     pub server: ServerArgs,
 }
@@ -84,9 +89,16 @@ pub async fn run(args: &Args) -> Result<Report> {
             set.corpus.len(),
             set.queries.len()
         ));
-        let subject = Subject::start(&args.server, false).await?;
+        let mut server = args.server.clone();
+        if let Some(url) = &args.server.database_url {
+            server.database_url = Some(database::fresh(url, DATABASE).await?);
+        }
+        let subject = Subject::start(&server, false).await?;
         outcomes.push(Box::pin(evaluate(args, &set, subject.target())).await?);
         subject.stop().await?;
+    }
+    if let Some(url) = &args.server.database_url {
+        database::remove(url, DATABASE).await?;
     }
     Ok(report(args, &outcomes))
 }

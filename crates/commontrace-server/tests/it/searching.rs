@@ -128,3 +128,93 @@ async fn the_same_search_gives_the_same_answer_however_often_it_is_asked(
     app.app.usage.flush(&app.app.store).await.unwrap();
     assert_eq!(ada.post(SEARCH, body).await.ok(), first);
 }
+
+#[rstest]
+#[tokio::test]
+async fn hidden_and_deleted_traces_never_show(#[values(Sqlite, Postgres)] engine: Engine) {
+    let app = TestApp::on(engine).await;
+    let (ada, moderator) = (app.user("ada").await, app.moderator().await);
+    let hidden = ada.contributes("healthcheck for a hidden database").await;
+    let deleted = ada.contributes("healthcheck for a deleted database").await;
+    ada.contributes("healthcheck for a plain database").await;
+    assert_eq!(ada.finds("healthcheck database").await.len(), 3);
+    for name in ["bob", "eve", "joe"] {
+        app.user(name).await.flags(&hidden).await.ok();
+    }
+    ada.delete(&format!("/api/v1/traces/{deleted}")).await.ok();
+    let plain = ["healthcheck for a plain database"];
+    assert_eq!(ada.finds("healthcheck database").await, plain);
+    let by_tag = ada.post(SEARCH, json!({ "tags": ["docker"] })).await.ok();
+    assert_eq!(by_tag["total"], 1);
+
+    let restore = format!("/api/v1/moderation/traces/{hidden}/restore");
+    moderator.post(&restore, json!({})).await.ok();
+    assert_eq!(ada.finds("healthcheck database").await.len(), 2);
+    let by_tag = ada.post(SEARCH, json!({ "tags": ["docker"] })).await.ok();
+    assert_eq!(by_tag["total"], 2);
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_was_superseded_comes_behind_and_can_be_left_out(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let app = TestApp::on(engine).await;
+    let ada = app.user("ada").await;
+    let old = ada.contributes("healthcheck for a database").await;
+    app.advance(std::time::Duration::from_secs(60));
+    let mut body = crate::actors::a_trace("healthcheck for a database");
+    body["supersedes_trace_id"] = json!(old);
+    let new = ada.post("/api/v1/traces", body).await.ok()["id"].clone();
+    for filter in [
+        json!({ "q": "healthcheck database" }),
+        json!({ "tags": ["docker"] }),
+    ] {
+        let answer = ada.post(SEARCH, filter.clone()).await.ok();
+        let ids = [&answer["results"][0]["id"], &answer["results"][1]["id"]];
+        assert_eq!(ids, [&new, &json!(old)]);
+        let mut valid = filter;
+        valid["include_expired"] = json!(false);
+        let answer = ada.post(SEARCH, valid).await.ok();
+        assert_eq!(
+            (&answer["total"], &answer["results"][0]["id"]),
+            (&json!(1), &new)
+        );
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_changed_text_is_found_by_its_new_words_at_once(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let app = TestApp::on(engine).await;
+    let ada = app.user("ada").await;
+    let id = ada.contributes("zygohistomorphic prepromorphism").await;
+    let patch = json!({ "title": "felicitous catamorphism", "context_text": "a catamorphism that diverges on finite input" });
+    ada.patch(&format!("/api/v1/traces/{id}"), patch).await.ok();
+    assert_eq!(
+        ada.finds("felicitous catamorphism").await,
+        ["felicitous catamorphism"]
+    );
+    assert_eq!(ada.finds("zygohistomorphic prepromorphism").await, [""; 0]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_same_error_line_comes_first(#[values(Sqlite, Postgres)] engine: Engine) {
+    let app = TestApp::on(engine).await;
+    let ada = app.user("ada").await;
+    for n in 0..8 {
+        ada.contributes(&format!("panel {n} cannot open the shared archive"))
+            .await;
+    }
+    let mut same = crate::actors::a_trace("an archive that will not open");
+    same["context_text"] =
+        json!("error: cannot open shared archive /srv/a/b.tar: permission denied");
+    ada.post("/api/v1/traces", same).await.ok();
+    let found = ada
+        .finds("error: cannot open shared archive /home/x/y.tar: permission denied")
+        .await;
+    assert_eq!(found[0], "an archive that will not open");
+}

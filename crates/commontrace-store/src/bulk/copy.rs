@@ -9,7 +9,8 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Batch;
-use crate::{Result, embeddings};
+use crate::search::{self, Derived, HalfVec};
+use crate::{Result, Texts, embeddings};
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 /// From 1970 to 2000, where PostgreSQL's time begins, in microseconds.
@@ -66,6 +67,50 @@ pub(super) async fn batch(db: &mut PgConnection, batch: &Batch) -> Result<()> {
     vectors.send(db, columns).await
 }
 
+/// Makes what the traces of a batch are found by.
+pub(super) async fn derived(db: &mut PgConnection, derived: Derived, batch: &Batch) -> Result<()> {
+    let model = search::number(db, &batch.model).await?;
+    let mut documents = Rows::new(6);
+    let mut vectors = Rows::new(4);
+    for trace in &batch.traces {
+        let id = trace.id.0;
+        if let Some(make) = derived.make {
+            let document = (make.make)(Texts {
+                title: &trace.title,
+                context_text: &trace.context_text,
+                solution_text: &trace.solution_text,
+                tags: &trace.tags,
+            });
+            documents
+                .row()
+                .uuid(id)
+                .number(1)
+                .bytes(&make.version.to_be_bytes())
+                .bytes(
+                    &i32::try_from(document.length)
+                        .unwrap_or(i32::MAX)
+                        .to_be_bytes(),
+                )
+                .integers(&document.terms)
+                .bytes(&document.postings);
+        }
+        if let Some(vector) = HalfVec::new(&trace.vector) {
+            let mut bytes = Vec::new();
+            vector.write(&mut bytes);
+            vectors
+                .row()
+                .uuid(id)
+                .bytes(&model.to_be_bytes())
+                .number(1)
+                .bytes(&bytes);
+        }
+    }
+    let columns = "search_documents (trace_id, revision, version, length, terms, postings)";
+    documents.send(db, columns).await?;
+    let columns = "search_vectors (trace_id, model, revision, embedding)";
+    vectors.send(db, columns).await
+}
+
 /// Rows of one table in the format of `COPY`.
 struct Rows {
     fields: i16,
@@ -98,6 +143,22 @@ impl Rows {
 
     fn number(&mut self, number: i64) -> &mut Self {
         self.bytes(&number.to_be_bytes())
+    }
+
+    /// An array: its dimensions, no absent elements, the type `integer`, length and lower bound.
+    fn integers(&mut self, integers: &[i32]) -> &mut Self {
+        /// The number that PostgreSQL knows the type by.
+        const INTEGER: i32 = 23;
+        let count = i32::try_from(integers.len()).expect("a document has fewer terms than bytes");
+        let mut bytes = Vec::with_capacity(20 + integers.len() * 8);
+        for number in [1, 0, INTEGER, count, 1] {
+            bytes.extend(number.to_be_bytes());
+        }
+        for integer in integers {
+            bytes.extend(4_i32.to_be_bytes());
+            bytes.extend(integer.to_be_bytes());
+        }
+        self.bytes(&bytes)
     }
 
     fn time(&mut self, time: DateTime<Utc>) -> &mut Self {

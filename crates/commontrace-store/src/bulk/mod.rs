@@ -64,7 +64,12 @@ impl Store {
             async move {
                 match tx {
                     Tx::Sqlite(db) => insert(db, &batch).await?,
-                    Tx::Postgres(db, _) => copy::batch(db, &batch).await?,
+                    Tx::Postgres(db, derived) => {
+                        copy::batch(db, &batch).await?;
+                        if let Some(derived) = *derived {
+                            copy::derived(db, derived, &batch).await?;
+                        }
+                    }
                 }
                 count_tags(tx, &batch.traces).await
             }
@@ -73,8 +78,14 @@ impl Store {
         .await
     }
 
-    /// Brings the statistics up to date by which the engine plans its queries.
-    pub async fn finish_bulk(&self) -> Result<()> {
+    /// Brings the statistics up to date by which the engine plans its queries, and where it searches
+    /// by itself, the counts of words and the index of the vectors of `model`.
+    pub async fn finish_bulk(&self, model: &EmbeddingModel) -> Result<()> {
+        if let Some(mut lock) = self.try_search_lock().await? {
+            self.fold_search_changes(true).await?;
+            self.build_vector_index(&mut lock, model, 1).await?;
+            lock.release().await;
+        }
         self.write(|tx| {
             async move {
                 Ok(on_tx!(tx, |db| sqlx::query("ANALYZE")

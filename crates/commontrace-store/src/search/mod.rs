@@ -19,7 +19,11 @@ mod vector;
 pub use candidates::{COMBINATIONS, Filter, Found, INDEXED_DIMENSIONS, Near, Scored, Words};
 pub(crate) use document::{drop_document, put_document, put_document_of};
 pub use fill::{Fill, Filled};
+#[cfg(feature = "bulk")]
+pub(crate) use halfvec::HalfVec;
 pub use index::VectorIndex;
+#[cfg(feature = "bulk")]
+pub(crate) use models::number;
 pub use statistics::Statistics;
 pub(crate) use tables::ensure;
 pub(crate) use vector::{put_vector, restore_vectors};

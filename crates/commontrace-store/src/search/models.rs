@@ -114,7 +114,7 @@ impl Store {
 }
 
 /// Returns a model's number, giving it one if it has none.
-pub(super) async fn number(db: &mut PgConnection, model: &EmbeddingModel) -> Result<i32> {
+pub(crate) async fn number(db: &mut PgConnection, model: &EmbeddingModel) -> Result<i32> {
     const FIND: &str = "SELECT id FROM search_models
         WHERE model_id = $1 AND model_version = $2 AND dimensions = $3";
     const ADD: &str = "INSERT INTO search_models (model_id, model_version, dimensions)

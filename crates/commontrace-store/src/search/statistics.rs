@@ -61,10 +61,11 @@ impl Store {
         Ok(found)
     }
 
-    /// Adds up what writers have noted, a limited number of notes; returns how many. Of several
-    /// processes one does and the others return zero.
-    pub async fn fold_search_changes(&self) -> Result<u64> {
-        self.write(|tx| fold(tx).boxed()).await
+    /// Adds up what writers have noted. Of several processes one does; the others go on at once, or
+    /// if they `wait`, when what was noted before is counted.
+    pub async fn fold_search_changes(&self, wait: bool) -> Result<()> {
+        while self.write(move |tx| fold(tx, wait).boxed()).await? >= FOLD {}
+        Ok(())
     }
 }
 
@@ -72,18 +73,26 @@ fn vectors_of(model: i32) -> String {
     format!("vectors/{model}")
 }
 
-async fn fold(tx: &mut Tx<'_>) -> Result<u64> {
+/// Adds up a limited number of notes and returns how many.
+async fn fold(tx: &mut Tx<'_>, wait: bool) -> Result<i64> {
     let Tx::Postgres(db, Some(_)) = tx else {
         return Ok(0);
     };
-    let alone: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
-        .bind(KEY)
-        .fetch_one(&mut **db)
-        .await?;
-    if !alone {
-        return Ok(0);
+    if wait {
+        sqlx::query("SELECT pg_advisory_xact_lock($1)")
+            .bind(KEY)
+            .execute(&mut **db)
+            .await?;
+    } else {
+        let alone: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
+            .bind(KEY)
+            .fetch_one(&mut **db)
+            .await?;
+        if !alone {
+            return Ok(0);
+        }
     }
-    let folded: i64 = sqlx::query_scalar(
+    Ok(sqlx::query_scalar(
         "WITH taken AS (
              DELETE FROM search_changes WHERE id IN (
                  SELECT id FROM search_changes ORDER BY id LIMIT $1)
@@ -108,6 +117,5 @@ async fn fold(tx: &mut Tx<'_>) -> Result<u64> {
     )
     .bind(FOLD)
     .fetch_one(&mut **db)
-    .await?;
-    Ok(u64::try_from(folded).unwrap_or(0))
+    .await?)
 }

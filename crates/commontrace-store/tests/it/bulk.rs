@@ -37,7 +37,7 @@ async fn ready_made_traces_are_read_like_others(#[values(Sqlite, Postgres)] engi
         .import_bulk(owner, model(), batch, noon())
         .await
         .unwrap();
-    store.finish_bulk().await.unwrap();
+    store.finish_bulk(&model()).await.unwrap();
 
     let row = store.index_row(Some(&model()), given.id).await.unwrap();
     let row = row.expect("the trace is there");

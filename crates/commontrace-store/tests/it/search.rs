@@ -12,7 +12,9 @@ use commontrace_store::{
 };
 use uuid::Uuid;
 
-use crate::support::{QUEUE, TestStore, a_trace, after, at_once, execute, fresh, noon};
+use crate::support::{
+    QUEUE, TestStore, a_trace, after, an_account, at_once, count, empty, execute, fresh, noon,
+};
 
 /// Rules under which each distinct word is a term: its first byte, as a number.
 const RULES: MakeDocument = MakeDocument {
@@ -115,7 +117,7 @@ async fn near(store: &Store, vector: [f32; 3], exact: bool) -> Vec<TraceId> {
 }
 
 async fn counted(store: &Store, words: &[char]) -> (u64, u64, Vec<u64>) {
-    while store.fold_search_changes().await.unwrap() > 0 {}
+    store.fold_search_changes(true).await.unwrap();
     let terms: Vec<i32> = words.iter().map(|&word| term(word)).collect();
     let found = store.search_statistics(&terms, None).await.unwrap();
     let with = terms
@@ -188,7 +190,7 @@ async fn counts_are_right_whoever_writes_at_the_same_time() {
                 let id = new.id;
                 db.contribute(new, None, noon()).await.unwrap();
                 // Counting goes on beside the writing.
-                db.fold_search_changes().await.unwrap();
+                db.fold_search_changes(false).await.unwrap();
                 if n == 5 {
                     db.delete_trace(id, author, after(1)).await.unwrap();
                 }
@@ -321,39 +323,49 @@ async fn models_that_servers_search_with_are_not_pruned() {
 
 #[tokio::test]
 async fn without_the_extension_the_store_works_and_does_not_search() {
-    let mut store = TestStore::on(Postgres).await;
-    let Location::Server(url) = store.location.clone() else {
+    let (superuser, _home) = empty(Postgres).await;
+    let Location::Server(url) = &superuser else {
         unreachable!("it is PostgreSQL")
     };
-    let superuser = store.location.clone();
     let role = format!("plain_{}", fresh::<Uuid>().simple());
-    store
-        .execute(&format!(
-            "DROP TABLE search_vectors; DROP EXTENSION vector; CREATE ROLE {role} LOGIN;
-             REASSIGN OWNED BY CURRENT_USER TO {role};"
-        ))
-        .await;
-    store.location = Location::Server(url.replacen("postgres@", &format!("{role}@"), 1));
-    store.reopen().await;
+    let owner = |role: &str| {
+        format!(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I OWNER TO {role}', current_database()); END $$;"
+        )
+    };
+    execute(
+        &superuser,
+        &format!("CREATE ROLE {role} LOGIN; {}", owner(&role)),
+    )
+    .await;
+    let location = Location::Server(url.replacen("postgres@", &format!("{role}@"), 1));
+
+    let store = Store::open(&location).await.unwrap();
     assert!(!store.can_search());
-    let db = store.handle().making_documents(RULES);
-    let id = contributed(&store, &db, "apples").await;
+    let db = store.clone().making_documents(RULES);
+    let account = an_account();
+    let new = a_trace(account.id);
+    let id = new.id;
+    db.create_account(account, noon()).await.unwrap();
+    db.contribute(new, None, noon()).await.unwrap();
     db.hide_trace(id, None, fresh(), noon()).await.unwrap();
-    assert_eq!(store.rows("search_documents").await, 0);
+    assert_eq!(
+        count(&superuser, "SELECT COUNT(*) FROM search_documents").await,
+        0
+    );
     assert!(db.try_search_lock().await.unwrap().is_none());
+    store.close().await;
 
     // Once it is there the next start uses it.
     execute(&superuser, "CREATE EXTENSION vector").await;
-    store.reopen().await;
+    let store = Store::open(&location).await.unwrap();
     assert!(store.can_search());
     store.close().await;
-    execute(
-        &superuser,
-        &format!(
-            "REASSIGN OWNED BY {role} TO CURRENT_USER; DROP OWNED BY {role}; DROP ROLE {role}"
-        ),
-    )
-    .await;
+    let back = format!(
+        "{} REASSIGN OWNED BY {role} TO CURRENT_USER; DROP OWNED BY {role}; DROP ROLE {role}",
+        owner("CURRENT_USER")
+    );
+    execute(&superuser, &back).await;
 }
 
 #[tokio::test]
@@ -361,7 +373,7 @@ async fn a_file_does_not_search_and_says_so() {
     let store = TestStore::on(Sqlite).await;
     let db = store.handle().making_documents(RULES);
     assert!(!db.can_search());
-    assert_eq!(db.fold_search_changes().await.unwrap(), 0);
+    db.fold_search_changes(true).await.unwrap();
     let filled = db
         .fill_search_documents(RULES, Fill::default())
         .await

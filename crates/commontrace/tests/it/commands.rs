@@ -7,11 +7,11 @@ use crate::place::{DEADLINE, Place};
 use crate::provider::{KEY, Provider};
 
 /// Runs a statement on a database file that no program has open.
-pub async fn sqlite(file: &Path, statement: &'static str) {
+pub async fn sqlite(file: &Path, statement: &str) {
     use sqlx::{ConnectOptions as _, Connection as _};
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
     let mut db = options.connect().await.expect("it opens");
-    sqlx::query(statement)
+    sqlx::query(sqlx::AssertSqlSafe(statement.to_owned()))
         .execute(&mut db)
         .await
         .expect("it is carried out");

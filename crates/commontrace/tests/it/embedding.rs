@@ -11,7 +11,7 @@ use crate::provider::Provider;
     clippy::disallowed_methods,
     reason = "the test runner hands the model over this way"
 )]
-fn model_dir() -> String {
+pub fn model_dir() -> String {
     std::env::var("COMMONTRACE_TEST_MODEL_DIR")
         .expect("COMMONTRACE_TEST_MODEL_DIR is not set; run `make test`, which fetches the model")
 }

@@ -22,6 +22,7 @@ mod place;
 mod provider;
 mod proxies;
 mod replica;
+mod searching;
 mod server;
 mod sharing;
 mod starter_traces;

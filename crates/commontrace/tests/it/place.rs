@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use commontrace_store::{Engine, Location};
 use commontrace_testkit::Home;
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
@@ -99,7 +99,7 @@ impl Place {
     }
 
     /// Where the data is.
-    fn location(&self) -> Location {
+    pub fn location(&self) -> Location {
         let url = self
             .variables
             .iter()
@@ -109,11 +109,12 @@ impl Place {
     }
 
     /// Runs a statement on the bare database.
-    pub async fn sql(&self, sql: &'static str) {
+    pub async fn sql(&self, sql: &str) {
         match self.location() {
             Location::File(path) => crate::commands::sqlite(&path, sql).await,
             Location::Server(url) => {
                 let mut db = PgConnection::connect(&url).await.unwrap();
+                let sql = AssertSqlSafe(sql.to_owned());
                 sqlx::raw_sql(sql).execute(&mut db).await.unwrap();
             }
         }

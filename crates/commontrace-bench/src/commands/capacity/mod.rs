@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use commontrace_server::search::MAKE_DOCUMENT;
 use commontrace_store::{
     BulkTrace, Connections, CreateAccount, Engine, Location, NewAccount, Store,
 };
@@ -92,9 +93,10 @@ pub async fn run(command: &Command) -> Result<Report> {
 
 /// Opens a store with statements that may take as long as it takes to build an index.
 pub async fn open(location: &Location) -> Result<Store> {
-    Store::open_with(location, &patient(), None)
+    let store = Store::open_with(location, &patient(), None)
         .await
-        .context("cannot open the store")
+        .context("cannot open the store")?;
+    Ok(store.making_documents(MAKE_DOCUMENT))
 }
 
 fn patient() -> Connections {
@@ -154,7 +156,7 @@ pub async fn generate(store: &Store, size: Size) -> Result<Imported> {
         bail!("the generator broke down");
     }
     let stored = begun.elapsed();
-    store.finish_bulk().await?;
+    store.finish_bulk(&size.model()).await?;
     Ok(Imported {
         traces,
         stored,

@@ -20,7 +20,7 @@ use commontrace_search::select::Best;
 use commontrace_search::stored::{self, Postings, signature_id, stored, tag_id, term_id};
 use commontrace_store::{
     EmbeddingModel, Fill, Filter, Found, INDEXED_DIMENSIONS, MakeDocument, Near, Result, Scored,
-    SearchDocument, Statistics, Store, Texts,
+    SearchDocument, Store, Texts,
 };
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -107,14 +107,18 @@ impl DatabaseIndex {
     /// Counts what there is, and returns the moment from which to follow changes.
     pub async fn load(&self, store: &Store) -> Result<DateTime<Utc>> {
         let newest = store.last_change().await?;
-        self.count(store).await?;
+        self.count(store, true).await?;
         Ok(newest.unwrap_or(DateTime::UNIX_EPOCH))
     }
 
-    /// Counts what was written, as far as nobody else is counting.
-    async fn count(&self, store: &Store) -> Result<()> {
-        while store.fold_search_changes().await? > 0 {}
-        self.observe(store).await
+    /// Counts what was written, waiting for others that count or leaving it to them.
+    async fn count(&self, store: &Store, wait: bool) -> Result<()> {
+        store.fold_search_changes(wait).await?;
+        let number = self.number(store).await?;
+        let counted = store.search_statistics(&[], number).await?;
+        self.documents.store(counted.documents, Ordering::Relaxed);
+        self.vectors.store(counted.vectors, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Keeps others from removing the vectors that are searched with here.
@@ -138,22 +142,10 @@ impl DatabaseIndex {
         }
     }
 
-    async fn observe(&self, store: &Store) -> Result<()> {
-        let number = self.number(store).await?;
-        self.note(&store.search_statistics(&[], number).await?);
-        Ok(())
-    }
-
-    fn note(&self, statistics: &Statistics) {
-        self.documents
-            .store(statistics.documents, Ordering::Relaxed);
-        self.vectors.store(statistics.vectors, Ordering::Relaxed);
-    }
-
     /// Counts a trace that this process has just changed or deleted, where one counts.
     pub async fn refresh(&self, store: &Store) -> Result<()> {
         if self.documents.load(Ordering::Relaxed) <= YOUNG {
-            self.count(store).await?;
+            self.count(store, true).await?;
         }
         Ok(())
     }
@@ -171,7 +163,7 @@ impl DatabaseIndex {
         let newest = store.last_change().await?.unwrap_or(since).max(since);
         let from = since - OVERLAP;
         fill(store, self.model.as_ref(), Some(from)).await?;
-        self.count(store).await?;
+        self.count(store, false).await?;
         let vectorless = match &self.model {
             Some(model) => store.lacks_embeddings(model, from).await?,
             None => false,
