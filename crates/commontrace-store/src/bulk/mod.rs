@@ -64,7 +64,7 @@ impl Store {
             async move {
                 match tx {
                     Tx::Sqlite(db) => insert(db, &batch).await?,
-                    Tx::Postgres(db) => copy::batch(db, &batch).await?,
+                    Tx::Postgres(db, _) => copy::batch(db, &batch).await?,
                 }
                 count_tags(tx, &batch.traces).await
             }
