@@ -1,11 +1,13 @@
 """An agent's burst against the limit of 60 readings a minute, as the server has it by default.
 
-Of 61 searches in a row, 60 at once pass and the 61st is refused with `Retry-After`; after ten seconds about ten more
-pass; another account is not touched by it; and all of that once more with new accounts, which carry nothing over.
+Of 61 searches 60 at once pass and the 61st is refused with `Retry-After`; ten seconds later about ten more pass;
+another account is not touched by it; and all of that once more with new accounts, which carry nothing over.
 Ends with 1 if any of this does not hold.
 
     locust -f load/burst.py --headless --users 1 --host http://127.0.0.1:8000
 """
+
+import time
 
 import common
 import gevent
@@ -43,21 +45,28 @@ class Burst(FastHttpUser):
         ada, bob = common.register(self.client), common.register(self.client)
         # The vector is in the server's cache then, so that the burst is one.
         self.search(bob)
-        first = self.searches(ada, LIMIT)
-        if passed(first) != LIMIT:
-            yield f"{passed(first)} of the first {LIMIT} passed"
-        refused = self.search(ada)
-        if refused.status_code != 429:
-            yield f"search {LIMIT + 1} was answered {refused.status_code}"
+        begun = time.monotonic()
+        first = passed(self.searches(ada, LIMIT))
+        if first != LIMIT:
+            yield f"{first} of the first {LIMIT} passed"
+        # A token comes back every second; a machine that is slow with the burst sees some of them.
+        more, refused = 0, self.search(ada)
+        while refused.status_code == 200 and more < LIMIT:
+            more, refused = more + 1, self.search(ada)
+        if refused.status_code != 429 or more > time.monotonic() - begun:
+            yield f"search {LIMIT + 1 + more} was answered {refused.status_code}"
         elif not refused.headers.get("Retry-After", "").isdigit():
             yield "a refusal has no Retry-After"
-        others = self.searches(bob, LIMIT - 1)
-        if passed(others) != LIMIT - 1:
-            yield f"{passed(others)} of the other account's {LIMIT - 1} passed"
-        gevent.sleep(PAUSE)
-        later = self.searches(ada, PAUSE + 5)
-        if not PAUSE - 2 <= passed(later) <= PAUSE + 2:
-            yield f"{passed(later)} passed {PAUSE} s later"
+        refused_at = time.monotonic()
+        others = passed(self.searches(bob, LIMIT - 1))
+        if others != LIMIT - 1:
+            yield f"{others} of the other account's {LIMIT - 1} passed"
+        gevent.sleep(refused_at + PAUSE - time.monotonic())
+        begun = time.monotonic() - refused_at
+        later = passed(self.searches(ada, 2 * PAUSE))
+        ended = time.monotonic() - refused_at
+        if not int(begun) <= later <= min(ended + 1, 2 * PAUSE):
+            yield f"{later} passed {begun:.0f} s later"
 
     def searches(self, headers, count):
         pool = Pool(count)
