@@ -248,6 +248,23 @@ async fn a_batch_that_is_not_finished_in_time_is_given_back_untried() {
     worker.stop().await;
 }
 
+#[tokio::test]
+async fn a_batch_that_takes_long_stays_with_its_worker() {
+    const LEASED: &str = "SELECT COUNT(*) FROM jobs WHERE leased_until > NOW()";
+    let provider = Provider::start().await;
+    let place = place(&provider).await;
+    let (_node, user) = node(&place).await;
+    contribute(&user, 3).await;
+    provider.delay_batches(FOREVER);
+    let worker = place.work().await;
+    has(&place, LEASED, 3).await;
+    leases_run_out(&place).await;
+    // The lease is renewed although nobody has noticed that it was over.
+    has(&place, LEASED, 3).await;
+    assert_eq!(provider.requests().await, 1, "it is the same batch");
+    worker.kill().await;
+}
+
 async fn model_of(server: &Server) -> Value {
     server.anyone().get("/health").await.ok()["checks"]["embedding_model"].take()
 }
