@@ -44,6 +44,10 @@ pub fn oldest_waiting_job(queue: &str, age: Duration) {
 /// Counts jobs of a queue that are begun.
 pub fn job_attempts(queue: &str, jobs: usize) {
     counter!(ATTEMPTS, "queue" => queue.to_owned()).increment(jobs as u64);
+    // There from the start, so that the first failure is seen as a rise.
+    for outcome in ["dead", "retry"] {
+        counter!(FAILURES, "queue" => queue.to_owned(), "outcome" => outcome).increment(0);
+    }
 }
 
 /// Counts a job of a queue that failed, and will be tried again or not.

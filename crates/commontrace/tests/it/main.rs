@@ -16,16 +16,21 @@ mod health;
 mod leaks;
 mod moderating;
 mod nodes;
+#[cfg(feature = "otel")]
+mod otel;
 mod outages;
 mod passwords;
 mod place;
 mod provider;
 mod proxies;
 mod replica;
+#[cfg(feature = "sentry")]
+mod sentry;
 mod server;
 mod sharing;
 mod starter_traces;
 mod starting;
 mod stopping;
 mod switching;
+mod trace_context;
 mod workers;
