@@ -17,7 +17,7 @@ use crate::pool::on_postgres;
 use crate::{Result, Store};
 
 /// Documents read at most that have words of the query.
-const WORDS_ROWS: usize = 1500;
+const WORDS_ROWS: usize = 1200;
 /// Combinations of terms that a document must have all of; there are always as many in a statement.
 pub const COMBINATIONS: usize = 6;
 /// A pair of numbers that no document has, to fill up the combinations.
@@ -55,6 +55,8 @@ pub struct Near<'a> {
 pub struct Filter<'a> {
     /// The numbers of tags that it must all have.
     pub tags: &'a [i32],
+    /// The tag's name, if there is only one.
+    pub only_tag: Option<&'a str>,
     /// When it must be valid.
     pub valid_at: Option<DateTime<Utc>>,
 }
@@ -215,6 +217,10 @@ fn bind_filter<'q>(mut query: Query<'q>, filter: Filter<'_>) -> Query<'q> {
     if !filter.tags.is_empty() {
         query = query.bind(filter.tags.to_vec());
     }
+    bind_validity(query, filter)
+}
+
+fn bind_validity<'q>(query: Query<'q>, filter: Filter<'_>) -> Query<'q> {
     match filter.valid_at {
         Some(at) => query.bind(at),
         None => query,
@@ -249,11 +255,19 @@ fn nearest<'q>(near: Near<'_>, vector: &HalfVec, filter: Filter<'_>) -> Query<'q
     let (model, limit, dimensions) = (near.model, near.limit, near.vector.len());
     let mut statement = Statement::new(1);
     let inner = if near.exact {
-        statement.filter(filter, "f", |tags| format!(" AND f.terms @> ${tags}"));
+        // Of a single tag there is a list of ids, which is read sooner than documents are.
+        let list = match filter.only_tag {
+            Some(_) => "trace_tags",
+            None => "search_documents",
+        };
+        statement.filter(filter, "f", |tags| match filter.only_tag {
+            Some(_) => format!(" AND f.tag = ${tags}"),
+            None => format!(" AND f.terms @> ${tags}"),
+        });
         // Without the index's expression, so that it cannot be used.
         format!(
             "SELECT v.trace_id, v.embedding <=> $1 AS distance
-             FROM search_documents f
+             FROM {list} f
              JOIN search_vectors v ON v.trace_id = f.trace_id AND v.model = {model}
              WHERE TRUE{} ORDER BY v.embedding <=> $1 LIMIT {limit}",
             statement.conditions
@@ -276,10 +290,11 @@ fn nearest<'q>(near: Near<'_>, vector: &HalfVec, filter: Filter<'_>) -> Query<'q
         "SELECT n.trace_id, d.length, d.postings FROM ({inner}) AS n
          LEFT JOIN search_documents d ON d.trace_id = n.trace_id"
     );
-    bind_filter(
-        sqlx::query_as(AssertSqlSafe(text)).bind(vector.clone()),
-        filter,
-    )
+    let query = sqlx::query_as(AssertSqlSafe(text)).bind(vector.clone());
+    match filter.only_tag {
+        Some(tag) if near.exact => bind_validity(query.bind(tag.to_owned()), filter),
+        _ => bind_filter(query, filter),
+    }
 }
 
 impl Row {

@@ -227,6 +227,10 @@ impl DatabaseIndex {
         words.any.extend(&signed);
         let filter = Filter {
             tags: &tags,
+            only_tag: match query.tags {
+                [tag] => Some(tag),
+                _ => None,
+            },
             valid_at: (!query.include_expired)
                 .then(|| DateTime::from_timestamp_micros(query.now))
                 .flatten(),
