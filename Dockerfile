@@ -12,11 +12,13 @@
 FROM rust:1.95.0-slim-bookworm AS build
 WORKDIR /src
 ENV CARGO_TARGET_DIR=/target
+# Such as `otel,sentry`; docs/operations.md says what each does.
+ARG FEATURES=""
 # The sources are read where they are; what cargo fetches and compiles stays in the builder's cache and not in a layer.
 RUN --mount=type=bind,target=/src \
     --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/target,sharing=locked \
-    cargo build --release --locked --package commontrace \
+    cargo build --release --locked --package commontrace --features "${FEATURES}" \
     && install -D --mode=755 /target/release/commontrace /out/usr/bin/commontrace \
     && install -d --mode=700 /out/data
 

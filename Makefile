@@ -28,10 +28,11 @@ build: cargo ## build the release binary
 	@echo "== building $(TARGET_DIR)/release/commontrace" >&2
 	@cargo build --release --locked -p commontrace
 
+# With all features, which do nothing unless they are configured: so one build has the tests of both.
 test: cargo model postgres ## set everything up, then run all tests, on SQLite and on PostgreSQL
 	@scripts/install-tools.sh cc redis
 	@echo "== running the tests" >&2
-	@COMMONTRACE_TEST_MODEL_DIR="$$(realpath -m "$(MODEL_DIR)")" scripts/with-postgres.sh cargo test --workspace --locked
+	@COMMONTRACE_TEST_MODEL_DIR="$$(realpath -m "$(MODEL_DIR)")" scripts/with-postgres.sh cargo test --workspace --locked --all-features
 
 fmt: cargo ## format the Rust code
 	@cargo fmt --all
@@ -43,6 +44,8 @@ lint: cargo ## check the format, then run clippy with warnings as errors
 	@cargo fmt --all --check
 	@echo "== running clippy" >&2
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
+	@echo "== running clippy with all features" >&2
+	@cargo clippy --workspace --all-targets --locked --all-features -- -D warnings
 
 lint-deploy: ## check Dockerfile, compose.yaml and deploy/ as far as that goes without Docker
 	@scripts/lint-deploy.sh

@@ -16,7 +16,9 @@ pub mod tag;
 pub mod text;
 pub mod token_bucket;
 pub mod trace;
+pub mod trace_context;
 pub mod vote;
 
 pub use id::{AmendmentId, JobId, TraceId, UserId, VoteId};
 pub use trace::Status;
+pub use trace_context::TraceContext;

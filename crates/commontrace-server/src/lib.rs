@@ -25,6 +25,7 @@ pub mod serve;
 pub mod shared;
 pub mod startup;
 pub mod store_check;
+pub mod telemetry;
 #[cfg(test)]
 mod testing;
 pub mod usage;

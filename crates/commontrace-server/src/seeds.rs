@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use commontrace_core::reputation::trust;
 use commontrace_core::seed::{self, Seed, SeedError};
-use commontrace_core::{JobId, Status, TraceId, UserId};
-use commontrace_store::{NewAccount, NewTrace, Patch, Store, Trace};
+use commontrace_core::{Status, TraceId, UserId};
+use commontrace_store::{NewAccount, NewJob, NewTrace, Patch, Store, Trace};
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
@@ -58,7 +58,7 @@ pub enum ImportError {
 pub async fn import(
     store: &Store,
     files: &[SeedFile<'_>],
-    embed: impl Fn() -> Vec<(JobId, String)>,
+    embed: impl Fn() -> Vec<NewJob>,
     now: DateTime<Utc>,
 ) -> Result<Imported, ImportError> {
     let seeds = files.iter().map(check).collect::<Result<Vec<_>, _>>()?;
@@ -72,7 +72,7 @@ async fn import_checked(
     store: &Store,
     files: &[SeedFile<'_>],
     seeds: Vec<Seed>,
-    embed: impl Fn() -> Vec<(JobId, String)>,
+    embed: impl Fn() -> Vec<NewJob>,
     now: DateTime<Utc>,
 ) -> Result<Imported, ImportError> {
     store.create_account(account(), now).await?;
@@ -148,7 +148,7 @@ fn is_same(trace: &Trace, seed: &Seed) -> bool {
         && trace.tags.0 == seed.tags
 }
 
-fn patch(seed: Seed, embed: Vec<(JobId, String)>) -> Patch {
+fn patch(seed: Seed, embed: Vec<NewJob>) -> Patch {
     Patch {
         title: Some(seed.title),
         context_text: Some(seed.context_text),
@@ -159,7 +159,7 @@ fn patch(seed: Seed, embed: Vec<(JobId, String)>) -> Patch {
     }
 }
 
-fn new_trace(id: TraceId, seed: Seed, embed: Vec<(JobId, String)>) -> NewTrace {
+fn new_trace(id: TraceId, seed: Seed, embed: Vec<NewJob>) -> NewTrace {
     NewTrace {
         id,
         contributor_id: SEED_ACCOUNT,

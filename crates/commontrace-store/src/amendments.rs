@@ -2,14 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use commontrace_core::trace::AmendmentStatus;
-use commontrace_core::{AmendmentId, JobId, TraceId, UserId};
+use commontrace_core::{AmendmentId, TraceId, UserId};
 use futures_util::FutureExt;
 use sqlx::types::Json;
 
 use crate::pool::on_pool;
 use crate::traces::{read, revise};
 use crate::tx::{Tx, on_tx};
-use crate::{Result, Store, Trace};
+use crate::{NewJob, Result, Store, Trace};
 
 /// A proposed, accepted or rejected amendment.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -122,7 +122,7 @@ impl Store {
         actor: UserId,
         is_moderator: bool,
         accept: bool,
-        embed: Vec<(JobId, String)>,
+        embed: Vec<NewJob>,
         now: DateTime<Utc>,
     ) -> Result<Decide> {
         self.write(move |tx| {

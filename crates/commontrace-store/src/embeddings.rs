@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
-use crate::jobs::EMBED;
+use crate::jobs::{EMBED, NewJob};
 use crate::pool::on_pool;
 use crate::traces::read;
 use crate::tx::{Tx, on_tx};
@@ -173,23 +173,25 @@ async fn prune(tx: &mut Tx<'_>, kept: &[EmbeddingModel]) -> Result<u64> {
 /// and whoever holds it loses the lease, because the text has changed under it.
 pub(crate) async fn enqueue(
     tx: &mut Tx<'_>,
-    jobs: &[(JobId, String)],
+    jobs: &[NewJob],
     trace: TraceId,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    for (job, queue) in jobs {
+    for job in jobs {
         on_tx!(tx, |db| sqlx::query(
-            "INSERT INTO jobs (id, kind, queue, subject_id, state, attempts, run_at, created_at)
-             VALUES ($1, $2, $3, $4, 'queued', 0, $5, $5)
+            "INSERT INTO jobs
+                 (id, kind, queue, subject_id, state, attempts, run_at, created_at, traceparent)
+             VALUES ($1, $2, $3, $4, 'queued', 0, $5, $5, $6)
              ON CONFLICT (kind, queue, subject_id) DO UPDATE SET
                  state = 'queued', attempts = 0, run_at = $5, lease = NULL, leased_until = NULL,
-                 last_error = NULL",
+                 last_error = NULL, traceparent = $6",
         )
-        .bind(job)
+        .bind(job.id)
         .bind(EMBED)
-        .bind(queue)
+        .bind(&job.queue)
         .bind(trace)
         .bind(now)
+        .bind(job.trace_context.map(|context| context.to_string()))
         .execute(db)
         .await
         .map(drop))?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use commontrace_core::backoff::MAX_ATTEMPTS;
-use commontrace_core::{JobId, TraceId};
+use commontrace_core::{JobId, TraceContext, TraceId};
 use futures_util::FutureExt;
 use uuid::Uuid;
 
@@ -34,7 +34,7 @@ macro_rules! claim_sql {
                  last_error = CASE WHEN attempts < $7 THEN last_error
                               ELSE COALESCE(last_error, 'no attempt came to an end') END
              WHERE id IN (SELECT id FROM due)
-             RETURNING id, subject_id, attempts, run_at, state"
+             RETURNING id, subject_id, attempts, run_at, state, traceparent"
         )
     };
 }
@@ -46,6 +46,17 @@ const SQLITE: &str = claim_sql!("");
 /// Two PostgreSQL workers that ask at once must not wait for the same rows.
 const POSTGRES: &str = claim_sql!(" FOR UPDATE SKIP LOCKED");
 
+/// A job to be done by whoever takes it from its queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewJob {
+    /// Its id.
+    pub id: JobId,
+    /// Which workers may take it; for embeddings, the model.
+    pub queue: String,
+    /// The trace that whoever asks for it is part of.
+    pub trace_context: Option<TraceContext>,
+}
+
 /// A job under lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Job {
@@ -55,6 +66,8 @@ pub struct Job {
     pub subject_id: TraceId,
     /// How often it was tried, this time included.
     pub attempts: i64,
+    /// The trace that whoever asked for it last is part of.
+    pub trace_context: Option<TraceContext>,
 }
 
 /// How a leased job failed.
@@ -235,6 +248,9 @@ impl Store {
     }
 }
 
+/// What claiming returns of each job: id, subject, attempts, when it was due, state, trace context.
+type Claimed = (JobId, TraceId, i64, DateTime<Utc>, String, Option<String>);
+
 /// Leases due jobs, or buries those whose attempts are used up. Returns each with whether it was
 /// leased, the longest due first.
 async fn claim(
@@ -259,19 +275,20 @@ async fn claim(
                 .await
         };
     }
-    let mut rows: Vec<(JobId, TraceId, i64, DateTime<Utc>, String)> = match tx {
+    let mut rows: Vec<Claimed> = match tx {
         Tx::Sqlite(db) => rows!(SQLITE, db),
         Tx::Postgres(db, _) => rows!(POSTGRES, db),
     }?;
-    rows.sort_by_key(|&(id, _, _, run_at, _)| (run_at, id));
+    rows.sort_by_key(|&(id, _, _, run_at, ..)| (run_at, id));
     Ok(rows
         .into_iter()
-        .map(|(id, subject_id, attempts, _, state)| {
+        .map(|(id, subject_id, attempts, _, state, traceparent)| {
             (
                 Job {
                     id,
                     subject_id,
                     attempts,
+                    trace_context: traceparent.and_then(|text| TraceContext::parse(&text)),
                 },
                 state == "queued",
             )

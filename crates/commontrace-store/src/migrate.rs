@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr};
 use crate::{Engine, Error, Result};
 
 /// Every migration ever released; entries are added at the end and never change.
-const MIGRATIONS: [Step; 4] = [
+const MIGRATIONS: [Step; 5] = [
     Step {
         version: 1,
         name: "commons",
@@ -36,6 +36,12 @@ const MIGRATIONS: [Step; 4] = [
         name: "search",
         only_on: Some(Engine::Postgres),
         sql: include_str!("../migrations/0004_search.postgres.sql"),
+    },
+    Step {
+        version: 5,
+        name: "jobs of a trace",
+        only_on: None,
+        sql: include_str!("../migrations/0005_jobs_of_a_trace.sql"),
     },
 ];
 

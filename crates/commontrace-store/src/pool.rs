@@ -91,28 +91,32 @@ pub(crate) enum Pool {
 /// Runs one body, which only reads, on whichever pool the store has: on the replica where it may be
 /// read, and on the primary if that fails.
 macro_rules! on_pool {
-    ($store:expr, |$c:ident| $body:expr) => {
-        match &$store.pool {
-            $crate::pool::Pool::Sqlite($c) => $body,
-            $crate::pool::Pool::Postgres(primary) => {
-                let done = match $store.replica_to_read() {
-                    Some(replica) => {
-                        let $c = replica.pool();
-                        replica.read(async { $body }).await
-                    }
-                    None => None,
-                };
-                match done {
-                    Some(done) => done,
-                    None => {
-                        let _wanted = $store.demand.one();
-                        let $c = primary;
-                        $body
+    ($store:expr, |$c:ident| $body:expr) => {{
+        let span = $crate::spans::statement(file!(), "read", $store.engine());
+        let read = async {
+            match &$store.pool {
+                $crate::pool::Pool::Sqlite($c) => $body,
+                $crate::pool::Pool::Postgres(primary) => {
+                    let done = match $store.replica_to_read() {
+                        Some(replica) => {
+                            let $c = replica.pool();
+                            replica.read(async { $body }).await
+                        }
+                        None => None,
+                    };
+                    match done {
+                        Some(done) => done,
+                        None => {
+                            let _wanted = $store.demand.one();
+                            let $c = primary;
+                            $body
+                        }
                     }
                 }
             }
-        }
-    };
+        };
+        tracing::Instrument::instrument(read, span).await
+    }};
 }
 pub(crate) use on_pool;
 

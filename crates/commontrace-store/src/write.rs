@@ -5,7 +5,7 @@
 //! commits once, and only then answers. Under load the wait for the disk is shared; alone, a write
 //! waits for nobody.
 
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, Location};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
@@ -13,11 +13,12 @@ use futures_util::future::BoxFuture;
 use sqlx::{Connection, Executor, PgPool, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
 use crate::replica::NoteTaker;
 use crate::search::Derived;
 use crate::tx::Tx;
-use crate::{Error, Result, Store, WalPosition};
+use crate::{Error, Result, Store, WalPosition, spans};
 
 /// Writes that wait at most, before callers wait to queue.
 const QUEUE: usize = 1024;
@@ -82,7 +83,18 @@ impl Store {
     ///
     /// An error from `op` undoes everything it did. The write goes on if the caller goes away.
     /// PostgreSQL may undo a transaction for the sake of another one; then `op` runs again.
-    pub(crate) async fn write<T, F>(&self, op: F) -> Result<T>
+    #[track_caller]
+    pub(crate) fn write<T, F>(&self, op: F) -> impl Future<Output = Result<T>> + Send
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T>> + Clone + Send + 'static,
+    {
+        // Taken here, because a future does not know who has called.
+        let span = spans::statement(Location::caller().file(), "write", self.engine());
+        self.carry_out(op).instrument(span)
+    }
+
+    async fn carry_out<T, F>(&self, op: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T>> + Clone + Send + 'static,

@@ -6,6 +6,7 @@ mod config;
 mod failure;
 mod reload;
 mod start;
+mod telemetry;
 
 use std::process::ExitCode;
 
@@ -13,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{Config, ConfigArgs};
 use crate::failure::Failure;
+use crate::telemetry::Telemetry;
 
 /// A shared memory of solved problems for coding agents.
 #[derive(Debug, Parser)]
@@ -65,7 +67,12 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         return commands::block_on(commands::doctor::run(config));
     }
     let config = config?;
-    commands::init_logging(&config, &env)?;
+    // Only what runs for long has something to tell.
+    let (telemetry, listeners) = match cli.command {
+        Command::Serve(_) | Command::Worker => Telemetry::start(&config, &env)?,
+        _ => Default::default(),
+    };
+    commands::init_logging(&config, &env, listeners)?;
     let done = match cli.command {
         Command::Serve(args) => {
             commands::block_on(commands::serve::run(config, args, cli.settings, env))
@@ -80,5 +87,6 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Health(args) => commands::block_on(commands::health::run(config, args)),
         Command::Doctor => unreachable!("handled above, before the settings had to be good"),
     };
+    telemetry.flush();
     done.map(|()| ExitCode::SUCCESS)
 }

@@ -16,6 +16,7 @@ use commontrace_server::lifecycle::Lifecycle;
 use commontrace_server::limiter::Limiter;
 use commontrace_server::search::{MAKE_DOCUMENT, Search};
 use commontrace_server::shared::{PATIENCE, QueryVectors, Redis, WritePositions};
+use commontrace_server::telemetry;
 use commontrace_store::{Connections, Location, ReplicaSettings, Store};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -185,6 +186,7 @@ pub async fn wanted_embedder(config: &Config) -> Result<Option<Embedder>, NoEmbe
                 api_key: api_key.map(|key| key.expose().to_owned().into()),
                 model,
                 dimensions: dimensions as usize,
+                traceparent: telemetry::traceparent,
                 ..OpenAiSettings::default()
             };
             let remote = OpenAi::new(settings, http_client()?)

@@ -8,12 +8,13 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
-use tracing::{Instrument, debug, error, info, info_span};
+use tracing::{Instrument, Span, debug, error, info, info_span};
 
 use super::client_address::ClientIp;
 use super::request_id;
 use crate::error::FailureCause;
 use crate::metrics;
+use crate::telemetry;
 
 /// The label of all paths that no route has: their number is not for clients to choose.
 const UNMATCHED: &str = "unmatched";
@@ -30,11 +31,26 @@ pub async fn record(request: Request, next: Next) -> Response {
         .get::<ClientIp>()
         .map(|client| client.0);
     let client = client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let span = info_span!("request", request.id = %id, client.address = %client, method, path);
+    let asked = telemetry::asked_by(request.headers());
+    let traced = if is_watched(path) {
+        Span::none()
+    } else {
+        telemetry::request_span(method, path, asked)
+    };
+    let span = info_span!(
+        "request",
+        request.id = %id,
+        request.trace_id = telemetry::trace_id(&traced, asked),
+        client.address = %client,
+        method,
+        path
+    );
 
-    let response = next.run(request).instrument(span.clone()).await;
+    let work = next.run(request).instrument(traced.clone());
+    let response = telemetry::part_of(asked, span.clone(), work).await;
 
     let took = begin.elapsed();
+    telemetry::answered(&traced, response.status().as_u16());
     metrics::http_request(method, path, response.status(), took);
     let _in_span = span.enter();
     log(method, path, &response, took.as_secs_f64() * 1_000.0);

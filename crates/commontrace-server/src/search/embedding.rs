@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use commontrace_search::embed::{EmbedError, Embedder, QueryCache, query_hash};
 use commontrace_store::EmbeddingModel;
+use tracing::Instrument as _;
 
 use crate::metrics;
 use crate::shared::QueryVectors;
+use crate::telemetry;
 
 /// How long a search waits for the query's vector before it goes by words alone. Clients give up
 /// after three seconds.
@@ -103,7 +105,8 @@ impl Embedding {
             return Ok(vector);
         }
         let begun = Instant::now();
-        let vector = self.embedder.embed_query(text).await?;
+        let span = telemetry::embedding_span(&model.id, 1);
+        let vector = self.embedder.embed_query(text).instrument(span).await?;
         metrics::embedding(&model.id, begun.elapsed());
         if let Some(shared) = &self.shared {
             shared.put(&hash, &vector);

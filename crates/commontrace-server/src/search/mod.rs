@@ -14,10 +14,10 @@ mod memory;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use commontrace_core::{JobId, TraceId};
+use commontrace_core::TraceId;
 use commontrace_search::document::{Answer, Query};
 use commontrace_search::embed::Embedder;
-use commontrace_store::{EmbeddingModel, Result, Store};
+use commontrace_store::{EmbeddingModel, NewJob, Result, Store};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
@@ -29,6 +29,7 @@ use crate::error::chain;
 use crate::ids::Ids;
 use crate::metrics;
 use crate::shared::QueryVectors;
+use crate::telemetry;
 
 /// Where traces are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -298,12 +299,17 @@ impl Search {
         before
     }
 
-    /// Returns the jobs to enqueue for a text that needs vectors: one for each model.
-    pub fn embedding_jobs(&self, ids: &Ids) -> Vec<(JobId, String)> {
+    /// Returns the jobs to enqueue for a text that needs vectors: one for each model, and part of
+    /// the trace that the caller is part of.
+    pub fn embedding_jobs(&self, ids: &Ids) -> Vec<NewJob> {
         self.generations()
             .all()
             .filter_map(|generation| generation.model())
-            .map(|model| (ids.id(), model.queue()))
+            .map(|model| NewJob {
+                id: ids.id(),
+                queue: model.queue(),
+                trace_context: telemetry::current(),
+            })
             .collect()
     }
 

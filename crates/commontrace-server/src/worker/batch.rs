@@ -13,12 +13,14 @@ use commontrace_search::embed::EmbedError;
 use commontrace_search::text::embedding_text;
 use commontrace_store::{EmbeddingModel, FailedJob, IndexRow, Job, NewVector, Result};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::app::App;
 use crate::error::chain;
 use crate::metrics::{self, Embedded};
 use crate::search::Embedding;
+use crate::telemetry;
 
 /// Traces embedded per lease.
 pub const BATCH: i64 = 16;
@@ -53,6 +55,19 @@ pub async fn step(app: &App, embedding: &Embedding, leave: &CancellationToken) -
         return Ok(Step::default());
     }
     metrics::job_attempts(&queue, jobs.len());
+    let asked: Vec<_> = jobs.iter().filter_map(|job| job.trace_context).collect();
+    let span = telemetry::jobs_span("embed", jobs.len(), &asked);
+    let work = carry_out(app, embedding, leave, lease, jobs);
+    telemetry::part_of(asked.first().copied(), span, work).await
+}
+
+async fn carry_out(
+    app: &App,
+    embedding: &Embedding,
+    leave: &CancellationToken,
+    lease: Uuid,
+    jobs: Vec<Job>,
+) -> Result<Step> {
     let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
     let made = tokio::select! {
         made = embed(app, embedding, jobs) => made.map(Some),
@@ -97,7 +112,7 @@ async fn embed(app: &App, embedding: &Embedding, jobs: Vec<Job>) -> Result<Outco
             metrics::embedded(&model.id, Embedded::Skipped);
         }
     }
-    let texts = work
+    let texts: Vec<String> = work
         .iter()
         .map(|(_, row)| {
             embedding_text(Fields {
@@ -109,7 +124,9 @@ async fn embed(app: &App, embedding: &Embedding, jobs: Vec<Job>) -> Result<Outco
         })
         .collect();
     let begun = Instant::now();
-    let vectors = embedding.embedder().embed_batch(texts).await;
+    let span = telemetry::embedding_span(&model.id, texts.len());
+    let embed = embedding.embedder().embed_batch(texts);
+    let vectors = embed.instrument(span).await;
     let each = begun.elapsed() / work.len().max(1) as u32;
     let now = app.clock.now();
     if vectors.iter().any(std::result::Result::is_ok) {

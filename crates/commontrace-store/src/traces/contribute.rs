@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use commontrace_core::{JobId, Status, TraceId, UserId};
+use commontrace_core::{Status, TraceId, UserId};
 use futures_util::FutureExt;
 use serde_json::Value;
 use sqlx::types::Json;
 
 use super::read;
 use crate::tx::{Tx, on_tx};
-use crate::{Result, Store, Texts, embeddings, search, tags};
+use crate::{NewJob, Result, Store, Texts, embeddings, search, tags};
 
 /// The revision of a trace that was never changed.
 const FIRST_REVISION: i64 = 1;
@@ -37,7 +37,7 @@ pub struct NewTrace {
     /// The contributor's own trace that this one replaces.
     pub supersedes: Option<TraceId>,
     /// The embeddings to make of it: each job's id and its model's queue.
-    pub embed: Vec<(JobId, String)>,
+    pub embed: Vec<NewJob>,
 }
 
 /// A request that may come twice and must act once.

@@ -1,13 +1,13 @@
 //! Changing and deleting a trace.
 
 use chrono::{DateTime, Utc};
-use commontrace_core::{AmendmentId, JobId, TraceId, UserId};
+use commontrace_core::{AmendmentId, TraceId, UserId};
 use futures_util::FutureExt;
 use sqlx::types::Json;
 
 use super::read::{self, Trace};
 use crate::tx::{Tx, on_tx};
-use crate::{Result, Store, embeddings, search, tags, votes};
+use crate::{NewJob, Result, Store, embeddings, search, tags, votes};
 
 /// What to change of a trace; `None` leaves a part as it is.
 #[derive(Debug, Clone, Default)]
@@ -21,7 +21,7 @@ pub struct Patch {
     pub review_after: Option<Option<DateTime<Utc>>>,
     pub watch_condition: Option<Option<String>>,
     /// The embeddings to make of the new text: each job's id and its model's queue.
-    pub embed: Vec<(JobId, String)>,
+    pub embed: Vec<NewJob>,
 }
 
 /// How changing or deleting a trace went.
@@ -114,7 +114,7 @@ pub(crate) async fn revise(
     after: &mut Trace,
     editor: UserId,
     amendment: Option<AmendmentId>,
-    embed: &[(JobId, String)],
+    embed: &[NewJob],
     now: DateTime<Utc>,
 ) -> Result<()> {
     let same_claim = (&before.title, &before.context_text, &before.solution_text)

@@ -8,11 +8,11 @@ use commontrace_core::TraceId;
 use commontrace_core::backoff::MAX_ATTEMPTS;
 use commontrace_store::Engine::{self, Postgres, Sqlite};
 use commontrace_store::JobState::{Dead, Leased, Waiting};
-use commontrace_store::{FailedJob, Job, JobOutcome, NewTrace, Store};
+use commontrace_store::{FailedJob, Job, JobOutcome, NewJob, NewTrace, Store};
 use rstest::rstest;
 use uuid::Uuid;
 
-use crate::support::{QUEUE, TestStore, a_trace, after, at_once, fresh, noon};
+use crate::support::{QUEUE, TRACE, TestStore, a_trace, after, at_once, fresh, noon};
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -42,7 +42,7 @@ async fn a_contributed_trace_waits_to_be_embedded(#[values(Sqlite, Postgres)] en
     let store = TestStore::on(engine).await;
     let ada = store.register("ada").await;
     let new = a_trace(ada);
-    let job = new.embed[0].0;
+    let job = new.embed[0].id;
     let trace = store.contributed(new).await;
     store
         .contributed(NewTrace {
@@ -55,7 +55,8 @@ async fn a_contributed_trace_waits_to_be_embedded(#[values(Sqlite, Postgres)] en
         [Job {
             id: job,
             subject_id: trace,
-            attempts: 1
+            attempts: 1,
+            trace_context: Some(TRACE),
         }]
     );
     assert_eq!(
@@ -114,7 +115,11 @@ async fn a_queue_gives_only_its_own_jobs(#[values(Sqlite, Postgres)] engine: Eng
     let store = TestStore::on(engine).await;
     let ada = store.register("ada").await;
     let other = NewTrace {
-        embed: vec![(fresh(), "other".to_owned())],
+        embed: vec![NewJob {
+            id: fresh(),
+            queue: "other".to_owned(),
+            trace_context: None,
+        }],
         ..a_trace(ada)
     };
     let trace = store.contributed(other).await;

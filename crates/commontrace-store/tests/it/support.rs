@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use commontrace_core::vote::VoteType;
-use commontrace_core::{JobId, Status, TraceId, UserId};
+use commontrace_core::{Status, TraceContext, TraceId, UserId};
 use commontrace_store::{
-    CastVote, Contribute, CreateAccount, Engine, Location, NewAccount, NewTrace, NewVote, Store,
+    CastVote, Contribute, CreateAccount, Engine, Location, NewAccount, NewJob, NewTrace, NewVote,
+    Store,
 };
 pub use commontrace_testkit::{Home, empty};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -17,6 +18,12 @@ use uuid::Uuid;
 
 /// The queue that traces of [`a_trace`] are embedded by.
 pub const QUEUE: &str = "model@1/3";
+/// The trace that [`embed`] asks to be part of.
+pub const TRACE: TraceContext = TraceContext {
+    trace_id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736,
+    span_id: 0x00f0_67aa_0ba9_02b7,
+    sampled: true,
+};
 /// How many net up-votes validate a trace in these tests.
 pub const THRESHOLD: u32 = 2;
 
@@ -240,8 +247,12 @@ pub fn a_trace(contributor: UserId) -> NewTrace {
 }
 
 /// A new job in [`QUEUE`].
-pub fn embed() -> Vec<(JobId, String)> {
-    vec![(fresh(), QUEUE.to_owned())]
+pub fn embed() -> Vec<NewJob> {
+    vec![NewJob {
+        id: fresh(),
+        queue: QUEUE.to_owned(),
+        trace_context: Some(TRACE),
+    }]
 }
 
 pub fn tags(names: &[&str]) -> Vec<String> {

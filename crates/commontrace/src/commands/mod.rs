@@ -31,14 +31,23 @@ pub fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<
 }
 
 /// Sets up logging to standard error and says what the settings have to say.
-pub fn init_logging(config: &Config, env: &Environment) -> Result<(), Failure> {
+pub fn init_logging(
+    config: &Config,
+    env: &Environment,
+    listeners: Vec<logging::Listener>,
+) -> Result<(), Failure> {
     let format = match config.log.log_format {
         LogFormat::Pretty => logging::Format::Pretty,
         LogFormat::Json => logging::Format::Json,
     };
     let colour = std::io::stderr().is_terminal() && !env.contains_key("NO_COLOR");
-    logging::init(format, &config.log.log.to_filter().to_string(), colour)
-        .map_err(|err| Failure::new(chain(&err)))?;
+    logging::init(
+        format,
+        &config.log.log.to_filter().to_string(),
+        colour,
+        listeners,
+    )
+    .map_err(|err| Failure::new(chain(&err)))?;
     let file = config
         .file
         .as_ref()

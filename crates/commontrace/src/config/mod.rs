@@ -27,7 +27,7 @@ pub use source::{Environment, environment};
 
 use sections::{
     CommonsSettings, EmbeddingSettings, LimitSettings, LogSettings, ServerSettings,
-    StorageSettings, WorkerSettings,
+    StorageSettings, TelemetrySettings, WorkerSettings,
 };
 use source::Values;
 
@@ -48,6 +48,8 @@ pub struct Config {
     pub limits: LimitSettings,
     /// What is logged and how.
     pub log: LogSettings,
+    /// Where the program sends what it does.
+    pub telemetry: TelemetrySettings,
     /// What the reader should know although it stops nothing, one sentence each.
     pub notices: Vec<String>,
     /// The settings file that was read, if any.
@@ -96,6 +98,8 @@ impl Config {
         notices.extend(embedding.notice());
         let log = LogSettings::read(&values);
         notices.extend(log.notice(&values));
+        let telemetry = TelemetrySettings::read(&values);
+        notices.extend(telemetry.notice());
         Ok(Self {
             server: ServerSettings::read(&values),
             storage,
@@ -104,6 +108,7 @@ impl Config {
             commons: CommonsSettings::read(&values),
             limits: LimitSettings::read(&values),
             log,
+            telemetry,
             notices,
             file: file.map(|(_, path)| path),
             values,

@@ -16,6 +16,8 @@ mod health;
 mod leaks;
 mod moderating;
 mod nodes;
+#[cfg(feature = "otel")]
+mod otel;
 mod outages;
 mod passwords;
 mod place;
@@ -23,10 +25,13 @@ mod provider;
 mod proxies;
 mod replica;
 mod searching;
+#[cfg(feature = "sentry")]
+mod sentry;
 mod server;
 mod sharing;
 mod starter_traces;
 mod starting;
 mod stopping;
 mod switching;
+mod trace_context;
 mod workers;

@@ -152,6 +152,17 @@ impl Provider {
         received.expect("they are recorded")
     }
 
+    /// The trace contexts that it was sent, oldest first.
+    pub async fn traceparents(&self) -> Vec<String> {
+        let requests = self.server.received_requests().await;
+        let requests = requests.expect("they are recorded");
+        requests
+            .iter()
+            .filter_map(|request| request.headers.get("traceparent"))
+            .map(|value| value.to_str().expect("text").to_owned())
+            .collect()
+    }
+
     /// The section of a settings file that asks this provider for a model.
     pub fn section(&self, model: &str, dimensions: usize) -> String {
         format!(

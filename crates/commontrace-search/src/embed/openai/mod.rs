@@ -42,6 +42,9 @@ pub struct OpenAiSettings {
     pub query: Patience,
     /// How patient to be in the background.
     pub batch: Patience,
+    /// Returns what to send as the header `traceparent`: which trace the work belongs to that the
+    /// request is part of.
+    pub traceparent: fn() -> Option<String>,
 }
 
 /// How long to wait for an answer and how often to ask again.
@@ -76,6 +79,7 @@ impl Default for OpenAiSettings {
                 pause: Duration::from_secs(1),
                 longest_pause: LONGEST_PAUSE,
             },
+            traceparent: || None,
         }
     }
 }
@@ -288,6 +292,9 @@ impl Inner {
             .json(&body);
         if let Some(key) = &self.settings.api_key {
             request = request.bearer_auth(wire::expose(key));
+        }
+        if let Some(traceparent) = (self.settings.traceparent)() {
+            request = request.header("traceparent", traceparent);
         }
         let unreachable = |error| Failure::unreachable(&self.shown_url, error);
         let response = request.send().await.map_err(unreachable)?;

@@ -6,6 +6,7 @@ mod limits;
 mod log;
 mod server;
 mod storage;
+mod telemetry;
 mod worker;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ pub use limits::LimitSettings;
 pub use log::{LogFormat, LogSettings};
 pub use server::{CorsOrigins, ServerSettings};
 pub use storage::StorageSettings;
+pub use telemetry::TelemetrySettings;
 pub use worker::WorkerSettings;
 
 use super::setting::Setting;
@@ -31,6 +33,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Setting> {
         commons::SETTINGS,
         limits::SETTINGS,
         log::SETTINGS,
+        telemetry::SETTINGS,
     ]
     .into_iter()
     .flatten()
