@@ -125,8 +125,8 @@ async fn embed(app: &App, embedding: &Embedding, jobs: Vec<Job>) -> Result<Outco
         .collect();
     let begun = Instant::now();
     let span = telemetry::embedding_span(&model.id, texts.len());
-    let made = embedding.embedder().embed_batch(texts);
-    let vectors = made.instrument(span).await;
+    let embed = embedding.embedder().embed_batch(texts);
+    let vectors = embed.instrument(span).await;
     let each = begun.elapsed() / work.len().max(1) as u32;
     let now = app.clock.now();
     if vectors.iter().any(std::result::Result::is_ok) {
