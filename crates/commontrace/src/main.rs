@@ -69,7 +69,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let config = config?;
     // Only what runs for long has something to tell.
     let (telemetry, listeners) = match cli.command {
-        Command::Serve(_) | Command::Worker => Telemetry::start(&config, &env)?,
+        Command::Serve(_) | Command::Worker => Telemetry::start(&config.telemetry, &env)?,
         _ => Default::default(),
     };
     commands::init_logging(&config, &env, listeners)?;

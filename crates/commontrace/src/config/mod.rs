@@ -22,12 +22,12 @@ use std::path::PathBuf;
 
 pub use args::ConfigArgs;
 pub use error::ConfigError;
-pub use sections::{CorsOrigins, Embedder, LogFormat};
+pub use sections::{CorsOrigins, Embedder, LogFormat, TelemetrySettings};
 pub use source::{Environment, environment};
 
 use sections::{
     CommonsSettings, EmbeddingSettings, LimitSettings, LogSettings, ServerSettings,
-    StorageSettings, TelemetrySettings, WorkerSettings,
+    StorageSettings, WorkerSettings,
 };
 use source::Values;
 

@@ -8,7 +8,7 @@ mod sentry;
 
 use commontrace_server::logging::Listener;
 
-use crate::config::{Config, Environment};
+use crate::config::{Environment, TelemetrySettings};
 use crate::failure::Failure;
 
 /// What is sent beside the work, until it is flushed.
@@ -20,9 +20,12 @@ pub struct Telemetry {
 
 impl Telemetry {
     /// Starts what the settings ask for, and returns who listens to spans and events for it.
-    pub fn start(config: &Config, env: &Environment) -> Result<(Self, Vec<Listener>), Failure> {
-        let (traces, of_traces) = otlp::start(config, env)?.unzip();
-        let (errors, of_errors) = sentry::start(config, env)?.unzip();
+    pub fn start(
+        settings: &TelemetrySettings,
+        env: &Environment,
+    ) -> Result<(Self, Vec<Listener>), Failure> {
+        let (traces, of_traces) = otlp::start(settings, env)?.unzip();
+        let (errors, of_errors) = sentry::start(settings, env)?.unzip();
         let listeners = of_traces.into_iter().chain(of_errors).collect();
         Ok((Self { traces, errors }, listeners))
     }
@@ -56,7 +59,7 @@ fn background() -> Result<tokio::runtime::Runtime, Failure> {
 /// Without the feature there is nothing to start.
 #[cfg(not(feature = "otel"))]
 mod otlp {
-    use super::{Config, Environment, Failure, Listener};
+    use super::{Environment, Failure, Listener, TelemetrySettings};
 
     #[derive(Debug)]
     pub enum Traces {}
@@ -67,7 +70,10 @@ mod otlp {
         }
     }
 
-    pub fn start(_: &Config, _: &Environment) -> Result<Option<(Traces, Listener)>, Failure> {
+    pub fn start(
+        _: &TelemetrySettings,
+        _: &Environment,
+    ) -> Result<Option<(Traces, Listener)>, Failure> {
         Ok(None)
     }
 }
@@ -75,7 +81,7 @@ mod otlp {
 /// Without the feature there is nothing to start.
 #[cfg(not(feature = "sentry"))]
 mod sentry {
-    use super::{Config, Environment, Failure, Listener};
+    use super::{Environment, Failure, Listener, TelemetrySettings};
 
     #[derive(Debug)]
     pub enum Errors {}
@@ -86,7 +92,10 @@ mod sentry {
         }
     }
 
-    pub fn start(_: &Config, _: &Environment) -> Result<Option<(Errors, Listener)>, Failure> {
+    pub fn start(
+        _: &TelemetrySettings,
+        _: &Environment,
+    ) -> Result<Option<(Errors, Listener)>, Failure> {
         Ok(None)
     }
 }

@@ -22,7 +22,7 @@ use tracing_subscriber::filter::filter_fn;
 use url::Url;
 
 use super::background;
-use crate::config::{Config, Environment};
+use crate::config::{Environment, TelemetrySettings};
 use crate::failure::Failure;
 use crate::start;
 
@@ -40,8 +40,11 @@ pub struct Traces {
 }
 
 /// Starts to export to the configured collector, if one is, and returns who listens to spans for it.
-pub fn start(config: &Config, env: &Environment) -> Result<Option<(Traces, Listener)>, Failure> {
-    let Some(endpoint) = &config.telemetry.otel_exporter_otlp_endpoint else {
+pub fn start(
+    settings: &TelemetrySettings,
+    env: &Environment,
+) -> Result<Option<(Traces, Listener)>, Failure> {
+    let Some(endpoint) = &settings.otel_exporter_otlp_endpoint else {
         return Ok(None);
     };
     let runtime = background()?;

@@ -23,7 +23,7 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::{Layer, Registry};
 
 use super::background;
-use crate::config::{Config, Environment};
+use crate::config::{Environment, TelemetrySettings};
 use crate::failure::Failure;
 use crate::start;
 
@@ -54,8 +54,11 @@ enum Queued {
 }
 
 /// Starts to report to the configured Sentry, if one is, and returns who listens to events for it.
-pub fn start(config: &Config, env: &Environment) -> Result<Option<(Errors, Listener)>, Failure> {
-    let Some(dsn) = &config.telemetry.sentry_dsn else {
+pub fn start(
+    settings: &TelemetrySettings,
+    env: &Environment,
+) -> Result<Option<(Errors, Listener)>, Failure> {
+    let Some(dsn) = &settings.sentry_dsn else {
         return Ok(None);
     };
     // The parser's message may repeat the key.
