@@ -49,10 +49,6 @@ pub struct Config {
     /// What is logged and how.
     pub log: LogSettings,
     /// Where the program sends what it does.
-    #[cfg_attr(
-        not(any(feature = "otel", feature = "sentry")),
-        expect(dead_code, reason = "this build sends nothing")
-    )]
     pub telemetry: TelemetrySettings,
     /// What the reader should know although it stops nothing, one sentence each.
     pub notices: Vec<String>,

@@ -240,7 +240,7 @@ impl DatabaseIndex {
         let (by_words, nearest) = store.search_candidates(&words, near, filter).await?;
         let semantic = near.is_some() && (statistics.vectors > 0 || !nearest.is_empty());
         let scorer = Scorer::new(collection, &terms, &signed);
-        let candidates = scorer.candidates(by_words, nearest);
+        let candidates = scorer.candidates(&by_words, &nearest);
         let ids: Vec<TraceId> = candidates.keys().copied().collect();
         let scored = store
             .search_facts(&ids, near, query.context.is_some())
@@ -391,7 +391,7 @@ impl<'a> Scorer<'a> {
     }
 
     /// Chooses the best of those found by words, and joins them with the nearest.
-    fn candidates(&self, by_words: Vec<Found>, nearest: Vec<Found>) -> HashMap<TraceId, Lexical> {
+    fn candidates(&self, by_words: &[Found], nearest: &[Found]) -> HashMap<TraceId, Lexical> {
         let mut best = Best::new(CANDIDATES);
         let mut chosen: HashMap<TraceId, Lexical> = nearest
             .iter()
