@@ -10,6 +10,7 @@ import itertools
 import os
 import random
 
+import gevent
 from locust import events
 
 # The eight searches of an agent's working day.
@@ -33,6 +34,14 @@ def queries(number):
     chance = random.Random(number)
     for count in itertools.count():
         yield " ".join(chance.sample(words, 3)) + f" u{number}n{count}"
+
+
+def begin_apart(number):
+    """Lets an agent begin at a moment of its own: agents that know nothing of each other do not ask in step.
+
+    Not before Locust has made all of them, which keeps it from waking anybody in time.
+    """
+    gevent.sleep(2 + random.Random(number).random() / 10)
 
 
 def register(client):

@@ -22,6 +22,7 @@ class Agent(FastHttpUser):
         self.queries = common.queries(self.number)
         self.found = []
         self.written = 0
+        common.begin_apart(self.number)
 
     @task(90)
     def search(self):

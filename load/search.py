@@ -17,7 +17,9 @@ class Agent(FastHttpUser):
 
     def on_start(self):
         self.headers = common.register(self.client)
-        self.queries = common.queries(next(numbers))
+        number = next(numbers)
+        self.queries = common.queries(number)
+        common.begin_apart(number)
 
     @task
     def search(self):

@@ -1,17 +1,22 @@
 //! `capacity recall`: how many of the ten true nearest neighbours a search by vector finds, over
 //! all traces and over those of one tag, which about 2 % have.
 //!
-//! The truth is the product of 32-bit floats with every generated vector. The index in memory is
-//! asked directly, filled with the same vectors; a word that no trace has keeps the lexical side
-//! out of the order.
+//! The truth is the product of 32-bit floats with every generated vector. What the server searches
+//! with is asked directly: an index in memory that is filled here, or the tables of a database that
+//! `capacity generate` has filled. A word that no trace has keeps the lexical side out of the order.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use chrono::DateTime;
 use commontrace_core::TraceId;
-use commontrace_search::document::{Document, Query};
+use commontrace_search::document::{Answer, Document, Query};
+use commontrace_search::embed::Embedder;
+use commontrace_search::embed::openai::{OpenAi, OpenAiSettings};
 use commontrace_search::index::SearchIndex;
+use commontrace_server::search::{Generation, Search};
+use commontrace_store::{Location, Store};
 use serde_json::json;
 
 use crate::capacity::{Size, Source, TOPICS, topic};
@@ -33,6 +38,82 @@ pub struct Args {
     /// Queries
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     queries: u32,
+    /// Search in this PostgreSQL database, filled with the same vectors by `capacity generate`,
+    /// instead of in memory
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+}
+
+/// What is asked.
+enum Engine {
+    Memory(SearchIndex),
+    Database(Store, Arc<Generation>),
+}
+
+impl Engine {
+    async fn open(args: &Args) -> Result<Self> {
+        let Some(url) = &args.database_url else {
+            return Ok(Self::Memory(SearchIndex::new()));
+        };
+        let store = super::open(&Location::parse(url, "".as_ref())?).await?;
+        if !store.can_search() {
+            bail!("the database cannot search by vector; install the extension pgvector");
+        }
+        // Only its name and length matter: the vectors of queries are given.
+        let model = args.size.model();
+        let settings = OpenAiSettings {
+            model: model.id,
+            dimensions: model.dimensions,
+            ..OpenAiSettings::default()
+        };
+        // Fails only if there is one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let embedder = OpenAi::new(settings, reqwest::Client::new()).context("no such model")?;
+        let embedder = Embedder::OpenAi(embedder);
+        let search = Search::new(&store, Some(embedder), None, uuid::Uuid::nil());
+        let generation = search.current();
+        generation.load(&store).await?;
+        if generation.len() < args.size.traces {
+            bail!("the database lacks traces; fill it with `capacity generate`");
+        }
+        Ok(Self::Database(store, generation))
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Memory(_) => "in memory",
+            Self::Database(..) => "PostgreSQL",
+        }
+    }
+
+    /// Takes in a trace, where that has not been done before.
+    fn fill(&self, id: TraceId, tags: Vec<String>, vector: &[f32]) -> Result<()> {
+        let Self::Memory(index) = self else {
+            return Ok(());
+        };
+        index.upsert(&Document {
+            id,
+            title: "trace".to_owned(),
+            context: String::new(),
+            solution: String::new(),
+            tags,
+            fingerprint: Default::default(),
+            trust: 0.0,
+            valid_until: None,
+            created_at: 0,
+            review_after: None,
+        });
+        let set = index.set_vector(id, vector);
+        set.context("a generated vector is not accepted")?;
+        Ok(())
+    }
+
+    async fn search(&self, query: &Query<'_>) -> Result<Answer> {
+        match self {
+            Self::Memory(index) => Ok(index.search(query)),
+            Self::Database(store, generation) => Ok(generation.search(store, query).await?),
+        }
+    }
 }
 
 /// A query and the truth about it.
@@ -72,7 +153,7 @@ pub async fn run(args: &Args) -> Result<Report> {
             tagged: Vec::new(),
         })
         .collect();
-    let index = SearchIndex::new();
+    let engine = Engine::open(args).await?;
     for number in 0..size.traces {
         let trace = size.trace(&source, number);
         for asked in &mut asked {
@@ -82,43 +163,29 @@ pub async fn run(args: &Args) -> Result<Report> {
                 keep(&mut asked.tagged, product, trace.id);
             }
         }
-        index.upsert(&Document {
-            id: trace.id,
-            title: "trace".to_owned(),
-            context: String::new(),
-            solution: String::new(),
-            tags: trace.tags,
-            fingerprint: Default::default(),
-            trust: 0.0,
-            valid_until: None,
-            created_at: 0,
-            review_after: None,
-        });
-        if let Err(err) = index.set_vector(trace.id, &trace.vector) {
-            bail!("a generated vector is not accepted: {err}");
-        }
+        engine.fill(trace.id, trace.tags, &trace.vector)?;
         if (number + 1) % 10_000 == 0 {
             note(format_args!("{} of {} traces", number + 1, size.traces));
         }
     }
     let (mut all, mut tagged) = (Outcome::default(), Outcome::default());
     for asked in &asked {
-        ask(&index, asked, &[], &asked.all, &mut all);
+        ask(&engine, asked, &[], &asked.all, &mut all).await?;
         let tags = std::slice::from_ref(&asked.tag);
-        ask(&index, asked, tags, &asked.tagged, &mut tagged);
+        ask(&engine, asked, tags, &asked.tagged, &mut tagged).await?;
     }
-    Ok(report(args, [("none", all), ("a tag of 2 %", tagged)]))
+    let outcomes = [("none", all), ("a tag of 2 %", tagged)];
+    Ok(report(args, engine.name(), outcomes))
 }
 
-fn ask(
-    index: &SearchIndex,
+async fn ask(
+    engine: &Engine,
     asked: &Asked,
     tags: &[String],
     truth: &[(f32, TraceId)],
     outcome: &mut Outcome,
-) {
-    let begun = Instant::now();
-    let answer = index.search(&Query {
+) -> Result<()> {
+    let query = Query {
         text: Some("unheardofx"),
         vector: Some(&asked.vector),
         tags,
@@ -127,11 +194,14 @@ fn ask(
         abstain: false,
         now: DateTime::UNIX_EPOCH.timestamp_micros(),
         limit: NEIGHBOURS,
-    });
+    };
+    let begun = Instant::now();
+    let answer = engine.search(&query).await?;
     outcome.times.push(begun.elapsed());
     outcome.of += truth.len();
     let found = |(_, id): &&(f32, TraceId)| answer.hits.iter().any(|hit| hit.id == *id);
     outcome.found += truth.iter().filter(found).count();
+    Ok(())
 }
 
 /// Keeps the nearest few, best first.
@@ -157,7 +227,7 @@ fn product(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest.sum::<f32>()
 }
 
-fn report(args: &Args, outcomes: [(&str, Outcome); 2]) -> Report {
+fn report(args: &Args, engine: &str, outcomes: [(&str, Outcome); 2]) -> Report {
     let mut table = Table::new(&[
         "engine",
         "vectors",
@@ -175,7 +245,7 @@ fn report(args: &Args, outcomes: [(&str, Outcome); 2]) -> Report {
         let share = outcome.share();
         let times = Latencies::new(outcome.times);
         let mut row = vec![
-            "in memory".to_owned(),
+            engine.to_owned(),
             format!("{} x {}", args.size.traces, args.size.dim),
             filter.to_owned(),
             args.queries.to_string(),
@@ -191,7 +261,7 @@ fn report(args: &Args, outcomes: [(&str, Outcome); 2]) -> Report {
     Report {
         tables: vec![table],
         figures: json!({
-            "traces": args.size.traces, "dimensions": args.size.dim, "outcomes": figures,
+            "engine": engine, "traces": args.size.traces, "dimensions": args.size.dim, "outcomes": figures,
         }),
         failures: Vec::new(),
     }
@@ -210,6 +280,7 @@ mod tests {
                 seed: 3,
             },
             queries: 5,
+            database_url: None,
         };
         let report = run(&args).await.unwrap();
         for outcome in report.figures["outcomes"].as_array().unwrap() {
