@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs a command against a PostgreSQL server of its own, which is gone when the command has ended.
 #
-#     scripts/with-postgres.sh [--durable] COMMAND [ARGUMENT…]
+#     scripts/with-postgres.sh [--durable] [-c NAME=VALUE]… COMMAND [ARGUMENT…]
 #
 # The command finds the server's address in COMMONTRACE_TEST_POSTGRES_URL; its role is a superuser and may create
 # databases. If that variable is set already, the server it names is used and none is started.
@@ -9,15 +9,22 @@
 # Each run has its own data directory and its own socket, so several can run at once. The server is stopped when the
 # command ends, when this script is interrupted or terminated, and (by the kernel) when this script is killed.
 # Nothing survives a run, so the server does not wait for the disk (fsync=off) unless `--durable` asks for it.
+# Each `-c` is a setting of the server.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 durable=off
-if [[ ${1-} == --durable ]]; then
-    durable=on
+settings=()
+while [[ ${1-} == --durable || ${1-} == -c ]]; do
+    if [[ $1 == --durable ]]; then
+        durable=on
+    else
+        settings+=(-c "${2-}")
+        shift
+    fi
     shift
-fi
-[[ $# -gt 0 ]] || die "usage: scripts/with-postgres.sh [--durable] COMMAND [ARGUMENT…]"
+done
+[[ $# -gt 0 ]] || die "usage: scripts/with-postgres.sh [--durable] [-c NAME=VALUE]… COMMAND [ARGUMENT…]"
 
 if [[ -n ${COMMONTRACE_TEST_POSTGRES_URL-} ]]; then
     say "using the PostgreSQL server of COMMONTRACE_TEST_POSTGRES_URL"
@@ -89,7 +96,7 @@ fi
 cd_back=$PWD
 cd "$dir"
 "${as_user[@]}" "$bin/postgres" -D "$dir/data" -k "$dir" -c listen_addresses='' -c max_connections=400 \
-    -c fsync="$durable" -c synchronous_commit="$durable" -c full_page_writes="$durable" \
+    -c fsync="$durable" -c synchronous_commit="$durable" -c full_page_writes="$durable" "${settings[@]}" \
     </dev/null >>"$dir/log" 2>&1 &
 server=$!
 cd "$cd_back"

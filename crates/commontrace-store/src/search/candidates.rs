@@ -17,7 +17,7 @@ use crate::pool::on_postgres;
 use crate::{Result, Store};
 
 /// Documents read at most that have words of the query.
-const WORDS_ROWS: usize = 1200;
+const WORDS_ROWS: usize = 400;
 /// Combinations of terms that a document must have all of; there are always as many in a statement.
 pub const COMBINATIONS: usize = 6;
 /// A pair of numbers that no document has, to fill up the combinations.
@@ -205,7 +205,7 @@ impl Statement {
             let parameter = self.parameter();
             self.conditions += &format!(
                 " AND COALESCE((SELECT t.valid_until > ${parameter} FROM traces t
-                                WHERE t.id = {of}.trace_id), TRUE)"
+                                WHERE t.id = {of}.trace_id AND t.valid_until IS NOT NULL), TRUE)"
             );
         }
     }

@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use chrono::TimeDelta;
 use commontrace_server::search::MAKE_DOCUMENT;
 use commontrace_store::{
     BulkTrace, Connections, CreateAccount, Engine, Location, NewAccount, Store,
@@ -144,9 +145,11 @@ pub async fn generate(store: &Store, size: Size) -> Result<Imported> {
     });
     let mut traces = 0;
     while let Ok(batch) = batches.recv() {
+        // As if one had been contributed each second, which leaves little to look at again.
+        let made_at = MADE_AT + TimeDelta::seconds(traces as i64);
         traces += batch.len();
         store
-            .import_bulk(OWNER, size.model(), batch, MADE_AT)
+            .import_bulk(OWNER, size.model(), batch, made_at)
             .await
             .context("generated traces cannot be stored")?;
         if traces % (2 * BATCH) == 0 {

@@ -7,6 +7,7 @@ mod choose;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use commontrace_core::TraceId;
@@ -75,6 +76,8 @@ pub struct DatabaseIndex {
     vectors: AtomicU64,
     /// When the store was told last that the vectors are in use, in seconds since 1970.
     said_in_use: AtomicI64,
+    /// The last change that was seen, and when it was seen first.
+    newest: Mutex<(DateTime<Utc>, DateTime<Utc>)>,
 }
 
 impl DatabaseIndex {
@@ -87,6 +90,7 @@ impl DatabaseIndex {
             documents: AtomicU64::new(0),
             vectors: AtomicU64::new(0),
             said_in_use: AtomicI64::new(0),
+            newest: Mutex::new((DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH)),
         }
     }
 
@@ -161,6 +165,10 @@ impl DatabaseIndex {
     ) -> Result<(DateTime<Utc>, bool)> {
         self.say_in_use(store, now).await?;
         let newest = store.last_change().await?.unwrap_or(since).max(since);
+        if self.has_settled(newest, now) {
+            self.count(store, false).await?;
+            return Ok((newest, false));
+        }
         let from = since - OVERLAP;
         fill(store, self.model.as_ref(), Some(from)).await?;
         self.count(store, false).await?;
@@ -169,6 +177,15 @@ impl DatabaseIndex {
             None => false,
         };
         Ok((newest, vectorless))
+    }
+
+    /// Returns whether nothing has changed for so long that what was overtaken has been seen too.
+    fn has_settled(&self, newest: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        let mut seen = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.0 != newest {
+            *seen = (newest, now);
+        }
+        now - seen.1 > OVERLAP
     }
 
     /// Answers a search.
