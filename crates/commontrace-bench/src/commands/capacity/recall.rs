@@ -46,14 +46,14 @@ pub struct Args {
 
 /// What is asked.
 enum Engine {
-    Memory(SearchIndex),
+    Memory(Box<SearchIndex>),
     Database(Store, Arc<Generation>),
 }
 
 impl Engine {
     async fn open(args: &Args) -> Result<Self> {
         let Some(url) = &args.database_url else {
-            return Ok(Self::Memory(SearchIndex::new()));
+            return Ok(Self::Memory(Box::default()));
         };
         let store = super::open(&Location::parse(url, "".as_ref())?).await?;
         if !store.can_search() {
@@ -68,7 +68,9 @@ impl Engine {
         };
         // Fails only if there is one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let embedder = OpenAi::new(settings, reqwest::Client::new()).context("no such model")?;
+        let http = reqwest::Client::builder().timeout(settings.batch.timeout);
+        let http = http.build().context("no HTTP client can be made")?;
+        let embedder = OpenAi::new(settings, http).context("no such model")?;
         let embedder = Embedder::OpenAi(embedder);
         let search = Search::new(&store, Some(embedder), None, uuid::Uuid::nil());
         let generation = search.current();
