@@ -137,7 +137,7 @@ fn run(cli: &Cli) -> Result<Vec<String>> {
         (_, true) => Format::Markdown,
         _ => Format::Text,
     };
-    let setting = setting(cli.command.server())?;
+    let setting = setting(&cli.command)?;
     report
         .print(format, &setting, &command_line())
         .context("cannot print the report")?;
@@ -161,9 +161,14 @@ async fn measure(command: &Command) -> Result<Report> {
 }
 
 /// Says what was measured on what.
-fn setting(server: Option<&ServerArgs>) -> Result<String> {
+fn setting(command: &Command) -> Result<String> {
     let revision = machine::revision().map_or_else(String::new, |at| format!(" at {at}"));
-    let (machine, engine) = match server {
+    let (machine, engine) = match command.server() {
+        // It takes from the command line only what to start.
+        Some(server) if matches!(command, Command::Soak(_)) => (
+            machine::describe(&server.folder()?),
+            "PostgreSQL with a standby",
+        ),
         Some(server) => (machine::describe(&server.folder()?), server.engine()),
         None => (machine::describe(Path::new(".")), "no server"),
     };
