@@ -6,6 +6,7 @@ use futures_util::FutureExt;
 
 use crate::pool::on_pool;
 use crate::tx::{Tx, on_tx};
+use crate::write::execute;
 use crate::{Result, Store};
 
 /// Who makes a request.
@@ -140,38 +141,26 @@ impl Store {
 
     /// Revokes every key of an account and returns how many were in use.
     pub async fn revoke_keys_of(&self, user: UserId, now: DateTime<Utc>) -> Result<u64> {
-        self.write(move |tx| {
-            async move {
-                Ok(on_tx!(tx, |db| sqlx::query(
-                    "UPDATE api_keys SET revoked_at = $2
-                     WHERE user_id = $1 AND revoked_at IS NULL",
-                )
-                .bind(user)
-                .bind(now)
-                .execute(db)
-                .await
-                .map(|done| done.rows_affected()))?)
-            }
-            .boxed()
-        })
-        .await
+        execute!(
+            self,
+            sqlx::query(
+                "UPDATE api_keys SET revoked_at = $2
+                 WHERE user_id = $1 AND revoked_at IS NULL",
+            )
+            .bind(user)
+            .bind(now)
+        )
     }
 
     /// Makes an account a moderator. Returns false if there is none.
     pub async fn make_moderator(&self, user: UserId) -> Result<bool> {
-        self.write(move |tx| {
-            async move {
-                Ok(on_tx!(tx, |db| sqlx::query(
-                    "UPDATE users SET is_moderator = TRUE, can_contribute = TRUE WHERE id = $1",
-                )
-                .bind(user)
-                .execute(db)
-                .await
-                .map(|done| done.rows_affected() > 0))?)
-            }
-            .boxed()
-        })
-        .await
+        Ok(execute!(
+            self,
+            sqlx::query(
+                "UPDATE users SET is_moderator = TRUE, can_contribute = TRUE WHERE id = $1",
+            )
+            .bind(user)
+        )? > 0)
     }
 }
 

@@ -3,10 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use futures_util::FutureExt;
 
 use crate::pool::on_pool;
-use crate::tx::on_tx;
+use crate::write::execute;
 use crate::{Error, Result, Store};
 
 /// What writes have met since the last check went well; shared by all copies of a store.
@@ -41,21 +40,14 @@ impl Store {
             .execute(db)
             .await
             .map(drop))?;
-        self.write(move |tx| {
-            async move {
-                on_tx!(tx, |db| sqlx::query(
-                    "INSERT INTO meta (name, value) VALUES ('last_check', $1)
-                     ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-                )
-                .bind(now.to_rfc3339_opts(SecondsFormat::Micros, true))
-                .execute(db)
-                .await
-                .map(drop))?;
-                Ok(())
-            }
-            .boxed()
-        })
-        .await?;
+        execute!(
+            self,
+            sqlx::query(
+                "INSERT INTO meta (name, value) VALUES ('last_check', $1)
+                 ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+            )
+            .bind(now.to_rfc3339_opts(SecondsFormat::Micros, true))
+        )?;
         self.trouble.set(None);
         Ok(())
     }

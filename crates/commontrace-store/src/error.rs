@@ -148,10 +148,10 @@ fn is_undone(code: &str) -> bool {
 /// Returns the kind of outage that a result code stands for, if it says "not now" and not "never".
 ///
 /// SQLite codes are numbers whose low byte is the primary code: busy, locked, read-only,
-/// input/output error, full, cannot open; 4874 is an index of the write-ahead log that cannot grow. PostgreSQL's are five characters in classes: connection
-/// (08), transaction rollback (40), resources (53, with 53100 for the disk), operator intervention
-/// (57), system (58), and a server that is a read-only standby (25006), and lock not available
-/// (55P03).
+/// input/output error, full, cannot open; 4874 is an index of the write-ahead log that cannot grow.
+/// PostgreSQL's are five characters in classes: connection (08), transaction rollback (40), resources
+/// (53, with 53100 for the disk), operator intervention (57), system (58); and two single ones: a
+/// server that is a read-only standby (25006), and a lock that is not available (55P03).
 fn outage(code: &str) -> Option<fn(String) -> Error> {
     if code.len() == 5 {
         return match (code, &code[..2]) {

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::pool::on_pool;
 use crate::tx::{Tx, on_tx};
+use crate::write::execute;
 use crate::{Result, Store};
 
 /// Both engines evaluate the list of due jobs once, before anything is updated.
@@ -195,22 +196,16 @@ impl Store {
 
     /// Queues the embedding jobs of `queue` that were given up anew, and returns how many.
     pub async fn revive_embeddings(&self, queue: String, now: DateTime<Utc>) -> Result<u64> {
-        self.write(move |tx| {
-            async move {
-                Ok(on_tx!(tx, |db| sqlx::query(
-                    "UPDATE jobs SET state = 'queued', attempts = 0, run_at = $3
-                     WHERE kind = $1 AND queue = $2 AND state = 'dead'",
-                )
-                .bind(EMBED)
-                .bind(&queue)
-                .bind(now)
-                .execute(db)
-                .await
-                .map(|done| done.rows_affected()))?)
-            }
-            .boxed()
-        })
-        .await
+        execute!(
+            self,
+            sqlx::query(
+                "UPDATE jobs SET state = 'queued', attempts = 0, run_at = $3
+                 WHERE kind = $1 AND queue = $2 AND state = 'dead'",
+            )
+            .bind(EMBED)
+            .bind(&queue)
+            .bind(now)
+        )
     }
 
     /// Returns whether no embedding job of `queue` could be claimed right now.

@@ -7,6 +7,7 @@ use serde_json::Value;
 use sqlx::types::Json;
 
 use crate::tx::on_tx;
+use crate::write::execute;
 use crate::{Result, Store};
 
 /// What a client says of its installation.
@@ -38,45 +39,31 @@ impl Store {
         install: Install,
         now: DateTime<Utc>,
     ) -> Result<()> {
-        self.write(move |tx| {
-            async move {
-                on_tx!(tx, |db| sqlx::query(
-                    "UPDATE users SET platform = $2, skill_version = $3, install_source = $4,
-                         last_seen_at = $5
-                     WHERE id = $1",
-                )
-                .bind(user)
-                .bind(&install.platform)
-                .bind(&install.skill_version)
-                .bind(&install.install_source)
-                .bind(now)
-                .execute(db)
-                .await
-                .map(drop))?;
-                Ok(())
-            }
-            .boxed()
-        })
-        .await
+        execute!(
+            self,
+            sqlx::query(
+                "UPDATE users SET platform = $2, skill_version = $3, install_source = $4,
+                     last_seen_at = $5
+                 WHERE id = $1",
+            )
+            .bind(user)
+            .bind(&install.platform)
+            .bind(&install.skill_version)
+            .bind(&install.install_source)
+            .bind(now)
+        )
+        .map(drop)
     }
 
     /// Notes that an account is in use.
     pub async fn report_ping(&self, user: UserId, now: DateTime<Utc>) -> Result<()> {
-        self.write(move |tx| {
-            async move {
-                on_tx!(tx, |db| sqlx::query(
-                    "UPDATE users SET last_seen_at = $2 WHERE id = $1"
-                )
+        execute!(
+            self,
+            sqlx::query("UPDATE users SET last_seen_at = $2 WHERE id = $1")
                 .bind(user)
                 .bind(now)
-                .execute(db)
-                .await
-                .map(drop))?;
-                Ok(())
-            }
-            .boxed()
-        })
-        .await
+        )
+        .map(drop)
     }
 
     /// Keeps a session's trigger statistics, replacing an earlier report of the same session.
@@ -86,37 +73,31 @@ impl Store {
         report: TriggerReport,
         now: DateTime<Utc>,
     ) -> Result<()> {
-        self.write(move |tx| {
-            async move {
-                on_tx!(tx, |db| sqlx::query(
-                    "INSERT INTO trigger_reports (user_id, session_id, trigger_stats,
-                         searches_fired, traces_consumed, resolutions_total, resolutions_assisted,
-                         created_at)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-                     ON CONFLICT (user_id, session_id) DO UPDATE SET
-                         trigger_stats = excluded.trigger_stats,
-                         searches_fired = excluded.searches_fired,
-                         traces_consumed = excluded.traces_consumed,
-                         resolutions_total = excluded.resolutions_total,
-                         resolutions_assisted = excluded.resolutions_assisted,
-                         created_at = excluded.created_at",
-                )
-                .bind(user)
-                .bind(&report.session_id)
-                .bind(Json(&report.trigger_stats))
-                .bind(report.searches_fired)
-                .bind(report.traces_consumed)
-                .bind(report.resolutions_total)
-                .bind(report.resolutions_assisted)
-                .bind(now)
-                .execute(db)
-                .await
-                .map(drop))?;
-                Ok(())
-            }
-            .boxed()
-        })
-        .await
+        execute!(
+            self,
+            sqlx::query(
+                "INSERT INTO trigger_reports (user_id, session_id, trigger_stats,
+                     searches_fired, traces_consumed, resolutions_total, resolutions_assisted,
+                     created_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+                 ON CONFLICT (user_id, session_id) DO UPDATE SET
+                     trigger_stats = excluded.trigger_stats,
+                     searches_fired = excluded.searches_fired,
+                     traces_consumed = excluded.traces_consumed,
+                     resolutions_total = excluded.resolutions_total,
+                     resolutions_assisted = excluded.resolutions_assisted,
+                     created_at = excluded.created_at",
+            )
+            .bind(user)
+            .bind(&report.session_id)
+            .bind(Json(&report.trigger_stats))
+            .bind(report.searches_fired)
+            .bind(report.traces_consumed)
+            .bind(report.resolutions_total)
+            .bind(report.resolutions_assisted)
+            .bind(now)
+        )
+        .map(drop)
     }
 
     /// Adds to how often traces were opened. Nothing that ranks reads these counts.

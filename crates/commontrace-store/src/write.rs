@@ -78,6 +78,23 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Runs one statement in a transaction of its own, and returns how many rows it has changed.
+macro_rules! execute {
+    ($store:expr, $query:expr) => {
+        $store
+            .write(move |tx| {
+                futures_util::FutureExt::boxed(async move {
+                    Ok($crate::tx::on_tx!(tx, |db| $query
+                        .execute(db)
+                        .await
+                        .map(|done| done.rows_affected()))?)
+                })
+            })
+            .await
+    };
+}
+pub(crate) use execute;
+
 impl Store {
     /// Runs `op` in a transaction, commits it, and only then returns its result.
     ///

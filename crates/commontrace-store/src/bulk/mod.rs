@@ -15,6 +15,7 @@ use sqlx::types::Json;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::tx::{Tx, on_tx};
+use crate::write::execute;
 use crate::{EmbeddingModel, Result, Store, embeddings};
 
 /// Rows of a table in one statement on SQLite, whose statements have 32,766 parameters at most.
@@ -86,16 +87,7 @@ impl Store {
             self.build_vector_index(&mut lock, model, 1).await?;
             lock.release().await;
         }
-        self.write(|tx| {
-            async move {
-                Ok(on_tx!(tx, |db| sqlx::query("ANALYZE")
-                    .execute(db)
-                    .await
-                    .map(drop))?)
-            }
-            .boxed()
-        })
-        .await
+        execute!(self, sqlx::query("ANALYZE")).map(drop)
     }
 
     /// Removes the account `owner` and all of its traces without a trace: no note of their deletion
@@ -110,19 +102,10 @@ impl Store {
             }
             removed += some;
         }
-        self.write(move |tx| {
-            async move {
-                Ok(on_tx!(tx, |db| sqlx::query(
-                    "DELETE FROM users WHERE id = $1"
-                )
-                .bind(owner)
-                .execute(db)
-                .await
-                .map(drop))?)
-            }
-            .boxed()
-        })
-        .await?;
+        execute!(
+            self,
+            sqlx::query("DELETE FROM users WHERE id = $1").bind(owner)
+        )?;
         Ok(removed)
     }
 }
