@@ -23,6 +23,7 @@ impl Store {
     /// Tells whoever listens that there are new jobs. On SQLite nobody can.
     pub async fn announce_jobs(&self) -> Result<()> {
         if let Pool::Postgres(pool) = &self.pool {
+            let _wanted = self.demand.one();
             sqlx::query("SELECT pg_notify($1, '')")
                 .bind(CHANNEL)
                 .execute(pool)

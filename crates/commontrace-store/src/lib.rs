@@ -1,8 +1,8 @@
 //! The truth: traces, accounts, votes and everything else that must survive, in SQL.
 //!
 //! One [`Store`] over SQLite or PostgreSQL; every statement is written once, with `$1` parameters
-//! that both accept; claiming a job has dialects, and searching is PostgreSQL's alone. Nothing here ranks, reads a clock or
-//! makes up an id: times and ids are handed in.
+//! that both accept; claiming a job has dialects, and searching is PostgreSQL's alone. Nothing here
+//! ranks, reads a clock or makes up an id: times and ids are handed in.
 
 mod accounts;
 mod amendments;

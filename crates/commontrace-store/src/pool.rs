@@ -91,11 +91,14 @@ pub(crate) enum Pool {
 /// Runs one body, which only reads, on whichever pool the store has: on the replica where it may be
 /// read, and on the primary if that fails.
 macro_rules! on_pool {
-    ($store:expr, |$c:ident| $body:expr) => {{
+    ($store:expr, |$c:ident| $body:expr) => {
+        $crate::pool::on_pool!($store, |$c| $body, or_on_sqlite: |$c| $body)
+    };
+    ($store:expr, |$c:ident| $body:expr, or_on_sqlite: |$file:pat_param| $on_file:expr) => {{
         let span = $crate::spans::statement(file!(), "read", $store.engine());
         let read = async {
             match &$store.pool {
-                $crate::pool::Pool::Sqlite($c) => $body,
+                $crate::pool::Pool::Sqlite($file) => $on_file,
                 $crate::pool::Pool::Postgres(primary) => {
                     let done = match $store.replica_to_read() {
                         Some(replica) => {
@@ -123,25 +126,11 @@ pub(crate) use on_pool;
 /// Does the same for what PostgreSQL alone can do, and so is asked of it alone.
 macro_rules! on_postgres {
     ($store:expr, |$c:ident| $body:expr) => {
-        match &$store.pool {
-            $crate::pool::Pool::Sqlite(_) => Err($crate::pool::no_tables_to_search()),
-            $crate::pool::Pool::Postgres(primary) => {
-                let done = match $store.replica_to_read() {
-                    Some(replica) => {
-                        let $c = replica.pool();
-                        replica.read(async { $body }).await
-                    }
-                    None => None,
-                };
-                match done {
-                    Some(done) => done,
-                    None => {
-                        let $c = primary;
-                        $body
-                    }
-                }
-            }
-        }
+        $crate::pool::on_pool!(
+            $store,
+            |$c| $body,
+            or_on_sqlite: |_| Err($crate::pool::no_tables_to_search())
+        )
     };
 }
 pub(crate) use on_postgres;

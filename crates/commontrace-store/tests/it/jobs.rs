@@ -16,6 +16,14 @@ use crate::support::{QUEUE, TRACE, TestStore, a_trace, after, at_once, fresh, no
 
 const LEASE: Duration = Duration::from_secs(60);
 
+/// A store in whose queue one trace waits.
+async fn with_a_job(engine: Engine) -> TestStore {
+    let store = TestStore::on(engine).await;
+    let ada = store.register("ada").await;
+    store.contributed(a_trace(ada)).await;
+    store
+}
+
 async fn claim(store: &Store, lease: Uuid, limit: i64, now: DateTime<Utc>) -> Vec<Job> {
     store
         .claim_embeddings(QUEUE.to_owned(), lease, LEASE, limit, now)
@@ -139,9 +147,7 @@ async fn a_queue_gives_only_its_own_jobs(#[values(Sqlite, Postgres)] engine: Eng
 async fn a_dead_workers_job_goes_to_another_when_its_lease_has_run_out(
     #[values(Sqlite, Postgres)] engine: Engine,
 ) {
-    let store = TestStore::on(engine).await;
-    let ada = store.register("ada").await;
-    store.contributed(a_trace(ada)).await;
+    let store = with_a_job(engine).await;
     let (first, second) = (fresh(), fresh());
     let job = claim(&store, first, 1, noon()).await[0];
     assert_eq!(claim(&store, second, 1, after(59)).await, []);
@@ -185,9 +191,7 @@ async fn a_failed_job_waits_before_it_is_tried_again(#[values(Sqlite, Postgres)]
 #[rstest]
 #[tokio::test]
 async fn a_job_given_up_is_a_dead_letter(#[values(Sqlite, Postgres)] engine: Engine) {
-    let store = TestStore::on(engine).await;
-    let ada = store.register("ada").await;
-    store.contributed(a_trace(ada)).await;
+    let store = with_a_job(engine).await;
     let lease = fresh();
     let job = claim(&store, lease, 1, noon()).await[0];
     fail(&store, lease, &job, None, after(1)).await;
@@ -236,9 +240,7 @@ async fn a_job_that_kills_its_workers_is_given_up_in_the_end(
 async fn a_job_that_is_to_be_tried_again_is_however_often_it_was(
     #[values(Sqlite, Postgres)] engine: Engine,
 ) {
-    let store = TestStore::on(engine).await;
-    let ada = store.register("ada").await;
-    store.contributed(a_trace(ada)).await;
+    let store = with_a_job(engine).await;
     for second in 0..i64::from(MAX_ATTEMPTS) + 3 {
         let (lease, now) = (fresh(), after(second));
         let jobs = claim(&store, lease, 1, now).await;
@@ -251,9 +253,7 @@ async fn a_job_that_is_to_be_tried_again_is_however_often_it_was(
 #[rstest]
 #[tokio::test]
 async fn a_renewed_lease_lasts_longer(#[values(Sqlite, Postgres)] engine: Engine) {
-    let store = TestStore::on(engine).await;
-    let ada = store.register("ada").await;
-    store.contributed(a_trace(ada)).await;
+    let store = with_a_job(engine).await;
     let (lease, thief) = (fresh(), fresh());
     let job = claim(&store, lease, 1, noon()).await[0].id;
     let renew = async |lease, now| {
@@ -272,9 +272,7 @@ async fn a_renewed_lease_lasts_longer(#[values(Sqlite, Postgres)] engine: Engine
 async fn a_job_given_back_is_due_at_once_and_was_not_tried(
     #[values(Sqlite, Postgres)] engine: Engine,
 ) {
-    let store = TestStore::on(engine).await;
-    let ada = store.register("ada").await;
-    store.contributed(a_trace(ada)).await;
+    let store = with_a_job(engine).await;
     let (first, second) = (fresh(), fresh());
     let job = claim(&store, first, 1, noon()).await[0];
     store.return_jobs(first, vec![job.id]).await.unwrap();
