@@ -23,7 +23,8 @@ const TOOLS: [&str; 16] = [
     "nginx",
     "systemd",
 ];
-const LANGUAGES: [&str; 8] = [
+/// Languages that solutions are written in, each a tag.
+pub const LANGUAGES: [&str; 8] = [
     "python",
     "rust",
     "typescript",

@@ -7,4 +7,4 @@ mod writer;
 
 pub use ledger::{KINDS, Kind, Ledger, Losses};
 pub use verify::{Scope, verify};
-pub use writer::Writer;
+pub use writer::{Clients, Writer};

@@ -12,6 +12,33 @@ use crate::document::NewTrace;
 use crate::rng::Rng;
 use crate::texts;
 
+/// Who writes, and what they choose by.
+#[derive(Debug, clap::Args)]
+pub struct Clients {
+    /// Clients that write at once
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..=100))]
+    pub clients: u16,
+    /// What texts, choices and moments are made from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+impl Clients {
+    /// Makes their accounts, on these servers in turn.
+    pub async fn register(&self, servers: &[&Target]) -> Result<Vec<Writer>> {
+        let mut writers = Vec::new();
+        for (number, server) in (0..usize::from(self.clients)).zip(servers.iter().cycle()) {
+            writers.push(Writer::register(number, self.seed, server).await?);
+        }
+        Ok(writers)
+    }
+
+    /// Returns what the moments of faults are made from.
+    pub fn moments(&self) -> Rng {
+        Rng::part(self.seed, u64::MAX)
+    }
+}
+
 /// One account and what it is about to do.
 #[derive(Debug)]
 pub struct Writer {
@@ -36,8 +63,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Makes an account on the server.
-    pub async fn register(number: usize, seed: u64, target: &Target) -> Result<Self> {
+    async fn register(number: usize, seed: u64, target: &Target) -> Result<Self> {
         let mut client = Client::new(target);
         client.register().await?;
         Ok(Self {

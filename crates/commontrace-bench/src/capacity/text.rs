@@ -5,6 +5,7 @@
 //! to one in two has each of them.
 
 use crate::rng::Rng;
+use crate::texts::LANGUAGES;
 
 /// Distinct words that texts are made of.
 const VOCABULARY: usize = 50_000;
@@ -124,17 +125,6 @@ pub struct Text {
     /// One of [`TOPICS`] tags, and a language.
     pub tags: Vec<String>,
 }
-
-const LANGUAGES: [&str; 8] = [
-    "python",
-    "rust",
-    "typescript",
-    "go",
-    "java",
-    "shell",
-    "ruby",
-    "csharp",
-];
 
 /// Returns the text of trace `number`, of 1 to 2 kB.
 pub fn trace(seed: u64, number: usize) -> Text {

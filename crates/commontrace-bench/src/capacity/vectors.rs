@@ -41,6 +41,11 @@ impl Source {
         }
     }
 
+    /// Returns the length of its vectors.
+    pub fn dimensions(&self) -> usize {
+        self.dimensions
+    }
+
     /// Returns the vector of trace `number`, of length 1.
     pub fn trace(&self, number: usize) -> Vec<f32> {
         self.near(number % BASES, Rng::part(self.seed, number as u64))

@@ -9,9 +9,8 @@ use anyhow::{Context as _, Result, bail};
 use futures_util::future::{join, join_all};
 use serde_json::json;
 
-use crate::acknowledged::{self, KINDS, Kind, Ledger, Losses, Scope, Writer};
+use crate::acknowledged::{self, Clients, KINDS, Kind, Ledger, Losses, Scope, Writer};
 use crate::report::{Report, Table, note, verdict};
-use crate::rng::Rng;
 use crate::server::{Embedding, Launch, Server, ServerArgs};
 use crate::stats::Latencies;
 
@@ -21,12 +20,8 @@ pub struct Args {
     /// How often to kill the server
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Clients that write at once
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..=100))]
-    clients: u16,
-    /// What texts, choices and moments are made from
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    #[command(flatten)]
+    writers: Clients,
     #[command(flatten)]
     pub server: ServerArgs,
 }
@@ -38,12 +33,9 @@ const KILL_AFTER: (usize, usize) = (500, 2000);
 pub async fn run(args: &Args) -> Result<Report> {
     let embedding = args.server.embedding.unwrap_or(Embedding::Local);
     let launch = Launch::new(&args.server, embedding, false)?;
-    let mut moments = Rng::part(args.seed, u64::MAX);
+    let mut moments = args.writers.moments();
     let mut server = launch.start().await?;
-    let mut writers = Vec::new();
-    for number in 0..usize::from(args.clients) {
-        writers.push(Writer::register(number, args.seed, server.target()).await?);
-    }
+    let mut writers = args.writers.register(&[server.target()]).await?;
     let mut ledger = RefCell::new(Ledger::new(writers.len()));
     let mut losses = Losses::default();
     let mut starts = Vec::new();
@@ -171,7 +163,7 @@ fn report(
             .collect::<BTreeMap<_, _>>()
     };
     let figures = json!({
-        "rounds": args.rounds, "clients": args.clients, "engine": args.server.engine(),
+        "rounds": args.rounds, "clients": args.writers.clients, "engine": args.server.engine(),
         "acknowledged": counts(&|kind| ledger.count(kind)),
         "lost": counts(&|kind| losses.of(kind)),
         "resent": repeated, "start": starts.to_json(), "unexpected": unexpected,

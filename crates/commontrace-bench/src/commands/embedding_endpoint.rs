@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use crate::capacity::{MODEL, Source};
+use crate::capacity::Source;
 use crate::endpoint::Endpoint;
 use crate::report::{Report, note};
 
@@ -30,11 +30,9 @@ pub async fn run(args: &Args) -> Result<Report> {
     let source = Source::new(args.seed, args.dim.into());
     let delay = Duration::from_millis(args.delay_ms);
     let endpoint = Endpoint::start(source, delay, args.port).await?;
-    note(format_args!(
-        "EMBEDDING_PROVIDER=openai EMBEDDING_MODEL={MODEL} EMBEDDING_DIMENSIONS={} OPENAI_BASE_URL={}",
-        args.dim,
-        endpoint.base_url()
-    ));
+    let settings = endpoint.settings();
+    let settings = settings.map(|(name, value)| format!("{name}={value}"));
+    note(format_args!("{}", settings.join(" ")));
     endpoint.wait().await?;
     bail!("the endpoint ended by itself")
 }

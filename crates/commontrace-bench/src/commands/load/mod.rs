@@ -15,7 +15,7 @@ use commontrace_store::Location;
 use serde_json::{Value, json};
 
 use self::locust::Times;
-use crate::capacity::{MODEL, Size, Source};
+use crate::capacity::{Size, Source};
 use crate::commands::capacity::{generate, open};
 use crate::endpoint::Endpoint;
 use crate::report::{Report, Table, note, verdict};
@@ -137,10 +137,9 @@ pub async fn run(args: &Args) -> Result<Report> {
 /// Prepares a server that asks the endpoint for vectors.
 fn prepared(args: &Args, endpoint: &Endpoint) -> Result<Launch> {
     let mut launch = Launch::new(&args.server, Embedding::None, false)?;
-    launch.set("EMBEDDING_PROVIDER", "openai");
-    launch.set("EMBEDDING_MODEL", MODEL);
-    launch.set("EMBEDDING_DIMENSIONS", args.size.dim.to_string());
-    launch.set("OPENAI_BASE_URL", endpoint.base_url());
+    for (name, value) in endpoint.settings() {
+        launch.set(name, value);
+    }
     Ok(launch)
 }
 

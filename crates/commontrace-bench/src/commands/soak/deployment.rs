@@ -8,13 +8,16 @@ use anyhow::{Context as _, Result, bail};
 use commontrace_testkit::{Cluster, RedisServer};
 use tokio::time::sleep;
 
-use super::endpoint::{DIMENSIONS, Endpoint};
+use crate::capacity::Source;
 use crate::client::Client;
+use crate::endpoint::Endpoint;
 use crate::metrics;
 use crate::server::{Embedding, Launch, Server, ServerArgs};
 
 /// How many nodes serve.
-pub const NODES: usize = 2;
+const NODES: usize = 2;
+/// Length of the vectors.
+const DIMENSIONS: usize = 64;
 /// How long everything may take to be as before, once the fault is put right.
 const RECOVERY: Duration = Duration::from_secs(60);
 /// How long vectors may take: what a worker that was killed had taken is free again after a minute.
@@ -51,21 +54,16 @@ impl Deployment {
             None => Cluster::start().await,
         };
         let redis = RedisServer::start().await;
-        let endpoint = Endpoint::start().await?;
+        let endpoint = Endpoint::start(Source::new(0, DIMENSIONS), Duration::ZERO, 0).await?;
         let args = ServerArgs {
             database_url: Some(cluster.primary.url()),
             ..args.clone()
         };
         let launch = |arguments: &[&str]| -> Result<Launch> {
             let mut launch = Launch::new(&args, Embedding::None, false)?.with_arguments(arguments);
-            for (name, value) in [
-                ("DATABASE_READ_URL", cluster.standby.url()),
-                ("REDIS_URL", redis.url()),
-                ("EMBEDDING_PROVIDER", "openai".to_owned()),
-                ("OPENAI_BASE_URL", endpoint.url()),
-                ("OPENAI_API_KEY", "none".to_owned()),
-                ("EMBEDDING_DIMENSIONS", DIMENSIONS.to_string()),
-            ] {
+            launch.set("DATABASE_READ_URL", cluster.standby.url());
+            launch.set("REDIS_URL", redis.url());
+            for (name, value) in endpoint.settings() {
                 launch.set(name, value);
             }
             Ok(launch)

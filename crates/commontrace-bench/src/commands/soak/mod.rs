@@ -5,7 +5,6 @@
 
 mod ballast;
 mod deployment;
-mod endpoint;
 mod fault;
 mod load;
 
@@ -19,11 +18,11 @@ use futures_util::future::{join, join_all};
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::acknowledged::{KINDS, Ledger, Losses, Scope, Writer, verify};
+use crate::acknowledged::{Clients, KINDS, Ledger, Losses, Scope, Writer, verify};
 use crate::client::Target;
 use crate::report::{Report, Table, note, verdict};
 use crate::rng::Rng;
-use crate::server::ServerArgs;
+use crate::server::{Server, ServerArgs};
 use crate::stats::{Latencies, milliseconds};
 use deployment::Deployment;
 use fault::{Fault, KILLS};
@@ -41,12 +40,8 @@ pub struct Args {
     /// A folder on a small disk of its own for PostgreSQL's data, to be filled
     #[arg(long, value_name = "DIR")]
     small_disk: Option<PathBuf>,
-    /// Clients at once
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..=100))]
-    clients: u16,
-    /// What texts, choices and moments are made from
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    #[command(flatten)]
+    writers: Clients,
     #[command(flatten)]
     pub server: ServerArgs,
 }
@@ -75,13 +70,10 @@ pub async fn run(args: &Args) -> Result<Report> {
         [] => &KILLS[..],
         faults => faults,
     };
-    let mut moments = Rng::part(args.seed, u64::MAX);
+    let mut moments = args.writers.moments();
     let mut deployment = Deployment::start(&args.server, args.small_disk.as_deref()).await?;
-    let mut writers = Vec::new();
-    for number in 0..usize::from(args.clients) {
-        let node = &deployment.nodes[number % deployment.nodes.len()];
-        writers.push(Writer::register(number, args.seed, node.target()).await?);
-    }
+    let nodes: Vec<_> = deployment.nodes.iter().map(Server::target).collect();
+    let writers = args.writers.register(&nodes).await?;
     let mut soak = Soak {
         ledger: RefCell::new(Ledger::new(writers.len())),
         writers,
@@ -254,7 +246,7 @@ impl Soak {
         }
         failures.extend(self.failures);
         let figures = json!({
-            "rounds": args.rounds, "clients": args.clients, "lost": self.losses.count(),
+            "rounds": args.rounds, "clients": args.writers.clients, "lost": self.losses.count(),
             "acknowledged": KINDS.iter().map(|&kind| (kind.name(), ledger.count(kind)))
                 .collect::<BTreeMap<_, _>>(),
             "embedded_again": repeats,
