@@ -1,18 +1,20 @@
 //! Workers: processes that embed for nodes which do not, and share the work.
 
+mod announcements;
+mod dead_letters;
+
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use commontrace_store::Engine;
-use commontrace_testkit::Cluster;
 use reqwest::Method;
-use rstest::rstest;
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::client::{Client, a_trace, until};
+use crate::client::{Client, until};
 use crate::place::Place;
-use crate::provider::{KEY, POISON, Provider};
+use crate::provider::Provider;
 use crate::server::Server;
 
 const VECTORS: &str = "SELECT COUNT(*) FROM embeddings";
@@ -186,23 +188,30 @@ async fn a_worker_killed_in_the_middle_of_a_batch_loses_nothing_and_repeats_noth
 
 #[tokio::test]
 async fn two_workers_share_a_queue_and_no_text_is_embedded_twice() {
-    const TRACES: usize = 80;
+    const DONE: &str = r#"commontrace_embeddings_processed_total{model="text-embedding-3-small",status="success"}"#;
     let provider = Provider::start().await;
     let place = place(&provider).await;
     let (_node, user) = node(&place).await;
-    contribute(&user, TRACES).await;
     provider.delay_batches(Duration::from_millis(200));
     let (one, two) = tokio::join!(place.work(), place.work());
+    // However late one of them looks, there comes work for it.
+    let traces = Cell::new(0);
+    until("each of them has embedded something", async || {
+        for _ in 0..2 * BATCH {
+            let number = traces.replace(traces.get() + 1);
+            user.contributes(&format!("the pod number {number} is evicted"))
+                .await;
+        }
+        let (mine, theirs) = (one.anyone(), two.anyone());
+        mine.metric(DONE).await > Some(0.0) && theirs.metric(DONE).await > Some(0.0)
+    })
+    .await;
     has(&place, JOBS, 0).await;
     let texts = embedded(&provider).await;
-    assert_eq!(texts.len(), TRACES);
+    assert_eq!(texts.len(), traces.get());
     assert!(texts.values().all(|&times| times == 1), "{texts:?}");
-    for worker in [one, two] {
-        let metric = r#"commontrace_embeddings_processed_total{model="text-embedding-3-small",status="success"}"#;
-        let share = worker.anyone().metric(metric).await;
-        assert!(share > Some(0.0), "one of them had nothing to do");
-        worker.stop().await;
-    }
+    one.stop().await;
+    two.stop().await;
 }
 
 #[tokio::test]
@@ -326,182 +335,4 @@ async fn nodes_and_worker_move_to_another_model_and_no_search_is_degraded() {
     );
     worker.stop().await;
     node.stop().await;
-}
-
-/// A place whose workers look for jobs at their start and then never again within a test.
-fn looking_once(place: Place) -> Place {
-    let poll = FOREVER.as_secs().to_string();
-    place.with("COMMONTRACE_WORKER_POLL_SECONDS", &poll)
-}
-
-#[tokio::test]
-async fn a_worker_that_looks_once_an_hour_is_woken_by_a_contribution() {
-    let provider = Provider::start().await;
-    let place = looking_once(place(&provider).await);
-    let (_node, user) = node(&place).await;
-    let worker = place.work().await;
-    for number in 1..=3 {
-        contribute(&user, 1).await;
-        has(&place, VECTORS, number).await;
-    }
-    let listening = worker.anyone().metric("commontrace_worker_listening").await;
-    assert_eq!(listening, Some(1.0));
-    worker.stop().await;
-}
-
-#[tokio::test]
-async fn a_worker_hears_of_jobs_again_after_a_restart_of_postgresql() {
-    let mut cluster = Cluster::start().await;
-    let provider = Provider::start().await;
-    let place = provider
-        .of(looking_once(Place::new()))
-        .with("DATABASE_URL", &cluster.primary.url())
-        .with("COMMONTRACE_IMPORT_SEEDS", "false");
-    let (node, user) = node(&place).await;
-    let worker = place.work().await;
-    contribute(&user, 1).await;
-    has(&place, JOBS, 0).await;
-    for violently in [false, true] {
-        if violently {
-            cluster.primary.kill();
-        } else {
-            cluster.primary.stop();
-        }
-        until("the worker is deaf", async || {
-            worker.anyone().metric("commontrace_worker_listening").await == Some(0.0)
-        })
-        .await;
-        cluster.primary.start().await;
-        until("the worker hears", async || {
-            worker.anyone().metric("commontrace_worker_listening").await == Some(1.0)
-        })
-        .await;
-        until("the node can write", async || {
-            let trace = a_trace("the pod is evicted");
-            user.post("/api/v1/traces", trace).await.status == 202
-        })
-        .await;
-        has(&place, JOBS, 0).await;
-    }
-    let log = worker.stop().await;
-    assert_eq!(log.matches("not hearing of new jobs").count(), 2, "{log}");
-    assert_eq!(log.matches("hearing of new jobs again").count(), 2, "{log}");
-    assert!(!log.contains(commontrace_testkit::PASSWORD), "{log}");
-    node.stop().await;
-}
-
-#[tokio::test]
-async fn a_worker_finds_what_nobody_announced() {
-    let provider = Provider::start().await;
-    let place = place(&provider).await;
-    let (_node, user) = node(&place).await;
-    let worker = place.work().await;
-    contribute(&user, 1).await;
-    has(&place, VECTORS, 1).await;
-    place
-        .sql(
-            "BEGIN; DELETE FROM embeddings;
-             INSERT INTO jobs (id, kind, queue, subject_id, state, attempts, run_at, created_at)
-             SELECT gen_random_uuid(), 'embed', 'text-embedding-3-small@1/64', id, 'queued', 0,
-                    NOW(), NOW() FROM traces; COMMIT",
-        )
-        .await;
-    has(&place, VECTORS, 1).await;
-    worker.stop().await;
-}
-
-/// What `admin jobs` prints as JSON with these arguments.
-async fn jobs(place: &Place, arguments: &[&str]) -> Value {
-    let all = [&["admin", "jobs", "--json"], arguments].concat();
-    serde_json::from_str(&place.run(&all).await.ok()).unwrap()
-}
-
-#[rstest]
-#[tokio::test]
-async fn a_text_that_always_fails_is_a_dead_letter_until_it_is_tried_again(
-    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
-) {
-    const DEAD: &str = r#"commontrace_jobs{queue="text-embedding-3-small@1/64",state="dead"}"#;
-    let provider = Provider::start().await;
-    let place = provider
-        .of(Place::on(engine).await)
-        .with("COMMONTRACE_IMPORT_SEEDS", "false");
-    provider.refuse_poison(true);
-    // On SQLite the worker is inside the server.
-    let (server, worker) = match engine {
-        Engine::Sqlite => (place.serve().await, None),
-        Engine::Postgres => (place.serve_without_worker().await, Some(place.work().await)),
-    };
-    let user = server.user().await;
-    contribute(&user, 3).await;
-    let trace = user
-        .contributes(&format!("{POISON} breaks the pipeline"))
-        .await;
-    let works = worker.as_ref().unwrap_or(&server).anyone();
-    until("it is counted as dead", async || {
-        works.metric(DEAD).await == Some(1.0)
-    })
-    .await;
-    until("its server knows that it has no vector", async || {
-        user.metric("commontrace_embedding_backlog").await == Some(1.0)
-    })
-    .await;
-    let gave_up =
-        r#"commontrace_job_failures_total{queue="text-embedding-3-small@1/64",outcome="dead"}"#;
-    assert_eq!(works.metric(gave_up).await, Some(1.0));
-
-    let dead = jobs(&place, &["--state", "dead"]).await;
-    assert_eq!((&dead["dead"], &dead["waiting"]), (&1.into(), &0.into()));
-    let job = &dead["jobs"][0];
-    assert_eq!(job["subject_id"], trace);
-    let error = job["last_error"].as_str().unwrap();
-    assert!(
-        error.contains("unsafe text") && !error.contains(KEY),
-        "{error}"
-    );
-    assert_eq!(
-        jobs(&place, &["--state", "waiting"]).await["jobs"],
-        json!([])
-    );
-    assert_eq!(jobs(&place, &["--limit", "0"]).await["jobs"], json!([]));
-    let shown = place.run(&["admin", "jobs"]).await.ok();
-    assert!(
-        shown.starts_with("0 waiting, 0 leased, 1 dead\n"),
-        "{shown}"
-    );
-    assert!(shown.contains("unsafe text"), "{shown}");
-
-    // It fails again, and for a reason that is mended it does not.
-    let id = job["id"].as_str().unwrap();
-    let retried = jobs(&place, &["--retry", "--all"]).await;
-    assert_eq!(retried["retried"], 1);
-    until("it was tried again", async || {
-        works.metric(gave_up).await == Some(2.0)
-    })
-    .await;
-    provider.refuse_poison(false);
-    until("it is dead again", async || {
-        jobs(&place, &[]).await["dead"] == 1
-    })
-    .await;
-    let said = place.run(&["admin", "jobs", "--retry", id]).await.ok();
-    assert_eq!(said, "1 jobs are tried again\n");
-    user.until_embedded().await;
-    until("it is not counted any more", async || {
-        works.metric(DEAD).await == Some(0.0)
-    })
-    .await;
-    place
-        .run(&["admin", "jobs", "--retry", id])
-        .await
-        .failed_with_hint(1, &["no job that was given up", id]);
-    place
-        .run(&["admin", "jobs", "--retry"])
-        .await
-        .failed_with_hint(1, &["which job"]);
-    if let Some(worker) = worker {
-        worker.stop().await;
-    }
-    let log = server.stop().await;
-    assert!(!log.contains(KEY), "{log}");
 }
