@@ -276,6 +276,8 @@ async fn show(State(app): State<App>) -> impl IntoApiResponse {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -307,5 +309,22 @@ mod tests {
             assert!(text.lines().any(|l| l == line), "no {line} in\n{text}");
         }
         metrics.run_upkeep();
+    }
+
+    /// The names in some text.
+    fn names(text: &str) -> BTreeSet<&str> {
+        text.split(|c: char| !c.is_ascii_lowercase() && c != '_')
+            .filter(|word| word.starts_with("commontrace_"))
+            .collect()
+    }
+
+    #[test]
+    fn the_manual_has_every_metric_and_no_other() {
+        let code = [include_str!("metrics.rs"), include_str!("metrics/jobs.rs")].map(|code| {
+            let lines = code.lines().filter(|line| line.starts_with("const "));
+            lines.flat_map(names).collect::<BTreeSet<_>>()
+        });
+        let manual = names(include_str!("../../../docs/operations.md"));
+        assert_eq!(manual, &code[0] | &code[1]);
     }
 }

@@ -8,7 +8,8 @@ use crate::config::Config;
 
 /// The version that the tests run against.
 const TESTED: i64 = 16;
-/// Connections of a node beside its pool: two that watch a replica, one at the start.
+/// Connections of a node beside its pool: one that watches a replica, one that hears of jobs, one at
+/// the start and while it prepares what is searched.
 const BESIDE_POOL: i64 = 3;
 const MEBIBYTE: i64 = 1024 * 1024;
 
