@@ -83,16 +83,42 @@ async fn a_sentry_that_hangs_disturbs_nobody_and_a_warning_is_not_reported() {
     let user = server.user().await;
     let found = user.search("the text is refused, so by words alone").await;
     assert_eq!(found["degraded"], true);
-    assert_eq!(sentry.received_requests().await.unwrap().len(), 0);
     user.contributes("the first error").await;
     until("it is reported", async || {
         !sentry.received_requests().await.unwrap().is_empty()
     })
     .await;
+    // What is reported first is sent first.
+    let first = sentry.received_requests().await.unwrap().swap_remove(0);
+    let first = String::from_utf8(first.body).unwrap();
+    assert!(first.contains("will have no vector"), "{first}");
     for number in 0..20 {
         user.contributes(&format!("error number {number}")).await;
     }
     server.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_sent_while_sentry_asks_for_a_pause() {
+    let (sentry, endpoint) = (MockServer::start().await, MockServer::start().await);
+    let pause = ResponseTemplate::new(429).insert_header("retry-after", "3600");
+    Mock::given(any()).respond_with(pause).mount(&sentry).await;
+    let place = place_where_texts_are_refused(&endpoint).await;
+    let place = place.with("SENTRY_DSN", &dsn(&sentry));
+    let server = place.serve().await;
+    let user = server.user().await;
+    user.contributes("the first error").await;
+    until("it is reported", async || {
+        !sentry.received_requests().await.unwrap().is_empty()
+    })
+    .await;
+    user.contributes("another error").await;
+    until("it is logged", async || {
+        server.log().matches("will have no vector").count() == 2
+    })
+    .await;
+    server.stop().await;
+    assert_eq!(sentry.received_requests().await.unwrap().len(), 1);
 }
 
 #[tokio::test]
