@@ -8,6 +8,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use prost::Message as _;
+use reqwest::Method;
 use rstest::rstest;
 use wiremock::matchers::{any, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -126,6 +127,31 @@ async fn a_contribution_is_one_trace_from_the_request_over_its_statements_to_its
     for secret in [title, &user.key, crate::provider::KEY] {
         assert!(!all.contains(secret), "`{secret}` was exported");
     }
+}
+
+#[rstest]
+#[case::in_memory(Sqlite, "read traces/read")]
+#[case::in_the_database(Postgres, "read search/candidates")]
+#[tokio::test]
+async fn a_search_is_one_trace_with_its_statements(
+    #[case] engine: Engine,
+    #[case] statement: &str,
+) {
+    let collector = Collector::start().await;
+    let place = collector.of(Place::on(engine).await);
+    let server = place.serve().await;
+    let user = server.user().await;
+    contributes(&user, "the pod is evicted", "").await;
+    let search = user.request(Method::POST, "/api/v1/traces/search");
+    let search = search.header("traceparent", SENT);
+    let query = serde_json::json!({ "q": "the pod is evicted" });
+    let answer = search.json(&query).send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{answer:?}");
+    server.stop().await;
+    let spans = collector.spans().await;
+    let names = of_kind(&spans, TRACE_ID, SpanKind::Client);
+    let names: Vec<_> = names.iter().map(|span| span.name.as_str()).collect();
+    assert!(names.contains(&statement), "{names:?}");
 }
 
 #[rstest]
