@@ -274,6 +274,25 @@ async fn a_batch_that_takes_long_stays_with_its_worker() {
     worker.kill().await;
 }
 
+#[tokio::test]
+async fn what_was_embedded_is_kept_until_the_database_takes_it() {
+    let provider = Provider::start().await;
+    let place = place(&provider)
+        .await
+        .with("DATABASE_LOCK_TIMEOUT_SECONDS", "1");
+    let (_node, user) = node(&place).await;
+    contribute(&user, 3).await;
+    // Vectors can be read and not be written.
+    let held = place.holding("LOCK TABLE embeddings IN SHARE MODE").await;
+    let worker = place.work().await;
+    worker.logs("vectors wait to be stored").await;
+    held.release().await;
+    has(&place, VECTORS, 3).await;
+    let texts = embedded(&provider).await;
+    assert_eq!(texts.values().collect::<Vec<_>>(), [&1; 3], "{texts:?}");
+    worker.stop().await;
+}
+
 async fn model_of(server: &Server) -> Value {
     server.anyone().get("/health").await.ok()["checks"]["embedding_model"].take()
 }
