@@ -1,9 +1,10 @@
 //! `commontrace-bench`: measures the product through its HTTP API, as its users meet it.
 //!
-//! It starts the product's own binary and knows nothing of its insides, but for `limiter`, which
-//! calls one part of it directly. It makes no load beyond what a few closed-loop clients do, each
-//! with one account, one kept connection and one request at a time. The product never depends on
-//! this crate.
+//! It starts the product's own binary and knows nothing of its insides, but for `limiter` and
+//! `capacity`, which call parts of it directly, and for the filling of a store that is too large to
+//! be contributed. Its own load is what a few closed-loop clients make, each with one account, one
+//! kept connection and one request at a time; more is made by Locust and wrk. The product never
+//! depends on this crate.
 
 mod acknowledged;
 mod api;

@@ -1,8 +1,8 @@
 //! Spans of what the server does, and the trace that they are part of.
 //!
 //! They have a target of their own, [`TARGET`], so that log lines do not carry them: what they tell
-//! is for a tracing system. Nobody listens to them unless the program exports traces; then making
-//! one costs nothing. Without the feature `otel` a trace is only passed on.
+//! is for a tracing system. Unless the program exports traces nobody listens to them, and making one
+//! costs nothing. Without the feature `otel` a trace is only passed on.
 
 #[cfg(feature = "otel")]
 #[path = "otel.rs"]

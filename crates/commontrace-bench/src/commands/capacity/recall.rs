@@ -274,7 +274,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_small_store_is_searched_exactly() {
+    async fn nearly_all_of_the_nearest_are_found_in_a_small_store() {
         let args = Args {
             size: Size {
                 traces: 2_000,
