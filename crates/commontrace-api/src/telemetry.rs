@@ -17,10 +17,6 @@ pub struct Install {
     pub install_source: Option<Line<0, 50>>,
 }
 
-/// An empty report: the client is in use.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-pub struct Ping {}
-
 /// A count that may be left out.
 type Count = Option<Bounded<0, 1_000_000_000>>;
 

@@ -99,18 +99,6 @@ impl Store {
         .await)?)
     }
 
-    /// Returns the account with this address, which is compared in lower case.
-    pub async fn account_by_email(&self, email: &str) -> Result<Option<Account>> {
-        let email = email.to_lowercase();
-        Ok(on_pool!(self, |db| sqlx::query_as(
-            "SELECT id, email, display_name, can_contribute, is_moderator, created_at
-             FROM users WHERE email = $1",
-        )
-        .bind(&email)
-        .fetch_optional(db)
-        .await)?)
-    }
-
     /// Replaces a key by another; the old one stops working in the same moment. Returns false if
     /// the old one had been revoked already.
     pub async fn rotate_key(

@@ -196,14 +196,6 @@ impl Store {
         }
     }
 
-    /// Notes that `account` has written up to `position`, here or through another process, so that
-    /// its reads wait for the replica to come that far. Without a replica there is nothing to note.
-    pub fn note_write(&self, account: UserId, position: WalPosition) {
-        if let Some(replica) = &self.replica {
-            replica.note(account, Some(position));
-        }
-    }
-
     /// Returns up to where this handle has written; none without a replica, which nobody needs to
     /// wait for then.
     pub fn written_up_to(&self) -> Option<WalPosition> {

@@ -130,8 +130,6 @@ async fn reads_go_to_the_replica_and_an_account_sees_what_it_has_written() {
     };
     assert!(!there(None).await, "this is why the position is handed out");
     assert!(there(Some(position)).await);
-    node.note_write(ada, position);
-    assert!(there(None).await, "and this is what sharing marks is for");
     node.close().await;
     replicated.store.close().await;
 }
