@@ -73,17 +73,19 @@ pub enum EmbedError {
 impl EmbedError {
     /// Whether the text itself is at fault and would fail again, so that retrying is pointless.
     ///
-    /// Wrong settings are not: once they are put right, the same text succeeds.
+    /// Wrong settings are not: once they are put right, the same text succeeds. Nor is an answer that
+    /// makes no sense: a gateway gives one when what is behind it is away.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {
-            Self::Refused { .. } | Self::TooLong { .. } | Self::BadAnswer(_) => true,
+            Self::Refused { .. } | Self::TooLong { .. } => true,
             Self::Weights(_)
             | Self::Stopped
             | Self::Unreachable { .. }
             | Self::Unavailable { .. }
             | Self::Denied { .. }
-            | Self::WrongDimensions { .. } => false,
+            | Self::WrongDimensions { .. }
+            | Self::BadAnswer(_) => false,
         }
     }
 }

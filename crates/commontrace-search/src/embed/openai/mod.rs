@@ -301,7 +301,7 @@ impl Inner {
         if !response.status().is_success() {
             return Err(wire::refusal(response, self.settings.api_key.as_ref()).await);
         }
-        let body = response.bytes().await.map_err(unreachable)?;
+        let body = wire::answer(response, &self.shown_url).await?;
         wire::vectors(&body, texts.len(), dimensions).map_err(Failure::from)
     }
 }

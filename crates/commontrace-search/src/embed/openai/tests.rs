@@ -247,6 +247,39 @@ async fn vectors_of_another_length_are_refused() {
     );
 }
 
+/// As from a gateway that shows a page of its own while the endpoint behind it is away.
+#[tokio::test]
+async fn an_answer_that_makes_no_sense_can_be_retried_later() {
+    for answer in [
+        "<html>back soon</html>",
+        r#"{"data": []}"#,
+        r#"{"data": [{"index": 0, "embedding": null}]}"#,
+        r#"{"data": [{"index": 0, "embedding": [0, 0]}]}"#,
+    ] {
+        let server = answering(move |_| ResponseTemplate::new(200).set_body_string(answer)).await;
+        let error = embedder(&server)
+            .embed_query("four")
+            .await
+            .expect_err("it is no vector");
+        assert!(
+            matches!(error, EmbedError::BadAnswer(_)),
+            "{answer}: {error}"
+        );
+        assert!(!error.is_permanent(), "{answer}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_not_read_to_its_end() {
+    let server =
+        answering(|_| ResponseTemplate::new(200).set_body_bytes(vec![b' '; 40 << 20])).await;
+    let error = embedder(&server)
+        .embed_query("four")
+        .await
+        .expect_err("it is no vector");
+    assert!(error.to_string().contains("more than 32 MiB"), "{error}");
+}
+
 #[tokio::test]
 async fn a_wrong_key_is_reported_without_showing_it() {
     let server = answering(|_| refuse(401, "Incorrect API key provided: sk-test-key.")).await;

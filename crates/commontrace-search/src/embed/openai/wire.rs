@@ -10,6 +10,10 @@ use crate::embed::EmbedError;
 
 /// Characters of a server's explanation that are kept for messages.
 const MESSAGE_CHARS: usize = 300;
+/// Bytes of a refusal that are read at most.
+const EXPLANATION_BYTES: usize = 64 << 10;
+/// Bytes of an answer that are read at most: three times what 64 vectors of 8,192 numbers take.
+const ANSWER_BYTES: usize = 32 << 20;
 
 /// The body of a request.
 #[derive(Serialize)]
@@ -110,8 +114,9 @@ pub async fn refusal(response: Response, key: Option<&SecretString>) -> Failure 
         .get(header::RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.trim().parse().ok())
         .map(Duration::from_secs);
-    let body = response.text().await.unwrap_or_default();
-    let message = explanation(&body, key);
+    let body = bounded(response, EXPLANATION_BYTES).await;
+    let body = body.ok().flatten().unwrap_or_default();
+    let message = explanation(&String::from_utf8_lossy(&body), key);
     let lower = message.to_lowercase();
     let code = status.as_u16();
     let error = match status {
@@ -186,10 +191,38 @@ fn explanation(body: &str, key: Option<&SecretString>) -> String {
     words
 }
 
+/// Reads what was answered; an endpoint that sends without end must not fill the memory.
+pub async fn answer(response: Response, endpoint: &str) -> Result<Vec<u8>, Failure> {
+    match bounded(response, ANSWER_BYTES).await {
+        Ok(Some(body)) => Ok(body),
+        Ok(None) => {
+            let what = format!("it has more than {} MiB", ANSWER_BYTES >> 20);
+            Err(EmbedError::BadAnswer(what).into())
+        }
+        Err(error) => Err(Failure::unreachable(endpoint, error)),
+    }
+}
+
+/// Reads a body; none if it has more bytes than that.
+async fn bounded(mut response: Response, most: usize) -> reqwest::Result<Option<Vec<u8>>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > most {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
+}
+
 /// Reads an answer and returns its vectors in the order of the texts, at unit length.
 pub fn vectors(body: &[u8], texts: usize, dimensions: usize) -> Result<Vec<Vec<f32>>, EmbedError> {
     let bad = |what: String| EmbedError::BadAnswer(what);
-    let answer: Answer = serde_json::from_slice(body).map_err(|e| bad(e.to_string()))?;
+    let answer: Answer = serde_json::from_slice(body).map_err(|e| {
+        bad(format!(
+            "it is no list of vectors ({e}); check the base URL and what is in front of the endpoint"
+        ))
+    })?;
     let mut vectors = vec![Vec::new(); texts];
     let count = answer.data.len();
     for Item { index, embedding } in answer.data {
