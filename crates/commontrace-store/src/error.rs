@@ -1,5 +1,9 @@
 //! What can go wrong with the store itself. A refusal of the domain is an outcome, not an error.
 
+use sqlx::postgres::PgDatabaseError;
+
+use crate::postgres::result_code;
+
 /// The result of asking the store.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -15,6 +19,9 @@ pub enum Error {
     /// Reading works and writing is refused: a standby, or a file that may not be written.
     #[error("the database is read-only: {0}")]
     ReadOnly(String),
+    /// The role that the address names lacks a right.
+    #[error("the database does not permit this: {0}")]
+    Denied(String),
     /// The address of the database is not one that can be used.
     #[error("the database address is not usable: {0}")]
     Address(String),
@@ -54,8 +61,8 @@ pub enum Error {
     #[error("the database schema could not be migrated: {0}")]
     Migrate(#[source] sqlx::migrate::MigrateError),
     /// A row does not hold what its column promises, or a statement is wrong: a bug or damage.
-    #[error("the database answered unexpectedly: {0}")]
-    Database(#[source] sqlx::Error),
+    #[error("the database answered unexpectedly: {}", reason(.0))]
+    Database(sqlx::Error),
 }
 
 impl Error {
@@ -66,6 +73,7 @@ impl Error {
             Self::Unavailable(_)
                 | Self::Full(_)
                 | Self::ReadOnly(_)
+                | Self::Denied(_)
                 | Self::Undone(_)
                 | Self::Unsettled(_)
         )
@@ -78,6 +86,7 @@ impl Error {
             Self::Unavailable(_) | Self::Undone(_) | Self::Unsettled(_) => "not available",
             Self::Full(_) => "no room to write",
             Self::ReadOnly(_) => "read-only",
+            Self::Denied(_) => "not permitted",
             _ => "not usable",
         }
     }
@@ -110,7 +119,7 @@ impl From<sqlx::Error> for Error {
         if let sqlx::Error::Database(db) = &err
             && db.code().is_some_and(|code| is_undone(&code))
         {
-            return Self::Undone(err.to_string());
+            return Self::Undone(reason(&err));
         }
         let outage = match &err {
             sqlx::Error::Io(_)
@@ -122,7 +131,7 @@ impl From<sqlx::Error> for Error {
             _ => None,
         };
         match outage {
-            Some(outage) => outage(err.to_string()),
+            Some(outage) => outage(reason(&err)),
             None => Self::Database(err),
         }
     }
@@ -133,9 +142,27 @@ impl From<sqlx::migrate::MigrateError> for Error {
         match err {
             sqlx::migrate::MigrateError::Dirty(version) => Self::HalfMigrated(version),
             sqlx::migrate::MigrateError::Execute(err)
-            | sqlx::migrate::MigrateError::ExecuteMigration(err, _) => err.into(),
+            | sqlx::migrate::MigrateError::ExecuteMigration(err, _) => match result_code(&err) {
+                // What is to be created is there: a table, an index, or a function of somebody else's.
+                Some(code) if matches!(&*code, "42P07" | "42710" | "42723") => {
+                    Self::Foreign(reason(&err))
+                }
+                _ => err.into(),
+            },
             err => Self::Migrate(err),
         }
+    }
+}
+
+/// Returns what went wrong in words for a person: without the line of PostgreSQL's own source that the
+/// driver adds to each of its messages.
+pub(crate) fn reason(err: &sqlx::Error) -> String {
+    let of_postgres = err
+        .as_database_error()
+        .and_then(|err| err.try_downcast_ref::<PgDatabaseError>());
+    match of_postgres {
+        Some(err) => format!("PostgreSQL says: {}", err.message()),
+        None => err.to_string(),
     }
 }
 
@@ -157,6 +184,7 @@ fn outage(code: &str) -> Option<fn(String) -> Error> {
         return match (code, &code[..2]) {
             ("53100", _) => Some(Error::Full),
             ("25006", _) => Some(Error::ReadOnly),
+            ("42501", _) => Some(Error::Denied),
             ("55P03", _) | (_, "08" | "40" | "53" | "57" | "58") => Some(Error::Unavailable),
             _ => None,
         };
@@ -189,6 +217,7 @@ mod tests {
             ("53300", "not available"),
             ("53100", "no room to write"),
             ("25006", "read-only"),
+            ("42501", "not permitted"),
             ("57P01", "not available"),
         ] {
             let err = outage(code).map(|outage| outage(String::new()));

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 
+use crate::error::reason;
 use crate::{Error, Result};
 
 /// How the server lists our connections, unless the address says otherwise.
@@ -144,7 +145,7 @@ fn refusal(err: sqlx::Error) -> Error {
     let refused =
         result_code(&err).is_some_and(|code| code.starts_with("28") || code.starts_with("3D"));
     if refused {
-        Error::Address(err.to_string())
+        Error::Address(reason(&err))
     } else {
         err.into()
     }

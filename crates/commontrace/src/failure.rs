@@ -92,13 +92,16 @@ impl From<store::Error> for Failure {
     fn from(err: store::Error) -> Self {
         let hint = match &err {
             store::Error::Unavailable(_) | store::Error::Undone(_) | store::Error::Unsettled(_) => {
-                "check that the database runs, and that its disk has space and is sound; `commontrace doctor` looks at each"
+                "check that the database runs, that its disk has space and is sound, and that a PostgreSQL server has connections left for this role; `commontrace doctor` looks at each"
             }
             store::Error::Full(_) => {
                 "free some space on the disk that holds the database (`df -h` shows how full it is) or raise its quota"
             }
             store::Error::ReadOnly(_) => {
                 "a file and its directory must be on a disk mounted for writing and belong to this user; of PostgreSQL servers choose the primary, with default_transaction_read_only off"
+            }
+            store::Error::Denied(_) => {
+                "let the owner of the database give this role what it lacks; to create the tables that is `GRANT CREATE, USAGE ON SCHEMA public TO ROLE`, or make it the owner with `ALTER DATABASE NAME OWNER TO ROLE`"
             }
             store::Error::Address(_) => {
                 "set DATABASE_URL (and DATABASE_READ_URL, if there is a replica) or COMMONTRACE_DATA_DIR"
@@ -107,7 +110,7 @@ impl From<store::Error> for Failure {
                 "move the file away with its -wal and -shm, and put a backup in its place"
             }
             store::Error::Foreign(_) => {
-                "choose another data directory with COMMONTRACE_DATA_DIR, or move the file away"
+                "choose another data directory with COMMONTRACE_DATA_DIR or an empty database with DATABASE_URL, or move the file away"
             }
             store::Error::Newer { .. } => {
                 "a backup from before the upgrade opens with this version"
@@ -122,7 +125,7 @@ impl From<store::Error> for Failure {
                 "the schema was changed by something else; restore a backup, or start with another data directory"
             }
             store::Error::Database(_) => {
-                "if the file was damaged, restore a backup; otherwise this is a bug worth reporting"
+                "if the database was damaged or changed by something else, restore a backup; otherwise this is a bug worth reporting"
             }
         };
         Self::new(chain(&err)).hint(hint)

@@ -17,6 +17,7 @@ use commontrace_core::UserId;
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 
+use crate::error::reason;
 use crate::{Connections, Error, Result, Store, WalPosition, postgres};
 use marks::Marks;
 
@@ -124,7 +125,7 @@ impl Replica {
                 return Some(Ok(found));
             }
             // The primary gives the same answer if the statement is to blame.
-            Ok(Err(err)) => err.to_string(),
+            Ok(Err(err)) => reason(&err),
             Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
         };
         tracing::debug!(error = fault, "a read goes to the primary: {fault}");

@@ -11,6 +11,7 @@ use sqlx::{ConnectOptions, PgConnection, Row};
 use super::Replica;
 use super::lag::Unreached;
 use crate::WalPosition;
+use crate::error::reason;
 
 /// How often both are asked. An account that has written reads from the primary for about as long.
 const EVERY: Duration = Duration::from_millis(200);
@@ -177,7 +178,7 @@ impl Probe {
                 self.connection = Some(connection);
                 Ok(row)
             }
-            Ok(Err(err)) => Err(err.to_string()),
+            Ok(Err(err)) => Err(reason(&err)),
             Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
         }
     }

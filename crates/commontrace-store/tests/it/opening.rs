@@ -5,9 +5,10 @@ use std::path::Path;
 use commontrace_store::Engine::{self, Postgres, Sqlite};
 use commontrace_store::{Error, Location, NewTrace, Store};
 use rstest::rstest;
+use uuid::Uuid;
 
 use crate::durability::{LINE_OPENED, child_in};
-use crate::support::{TestStore, a_trace, at_once, count, empty, execute, noon};
+use crate::support::{TestStore, a_trace, at_once, count, empty, execute, fresh, noon};
 
 async fn refusal(path: &Path) -> Error {
     Store::open(&Location::File(path.to_owned()))
@@ -292,6 +293,8 @@ async fn a_server_that_refuses_says_why_and_not_with_the_password() {
         said.contains("no_such_database") && !err.is_unavailable(),
         "{said}"
     );
+    // The line is one of PostgreSQL's own sources.
+    assert!(!said.contains("at line"), "{said}");
     assert!(!format!("{said} {err:?}").contains("hunter2"), "{said}");
 
     let nonsense = Location::Server("postgres://u:hunter2@[::1/db".to_owned());
@@ -300,6 +303,40 @@ async fn a_server_that_refuses_says_why_and_not_with_the_password() {
         .expect_err("this is no address");
     assert!(matches!(err, Error::Address(_)), "{err:?}");
     assert!(!format!("{err} {err:?}").contains("hunter2"), "{err}");
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_create_tables_is_told_so() {
+    let (location, _home) = empty(Postgres).await;
+    let Location::Server(url) = &location else {
+        panic!("a server")
+    };
+    let role = format!("guest_{}", fresh::<Uuid>().simple());
+    let revoke = format!("CREATE ROLE {role} LOGIN; REVOKE CREATE ON SCHEMA public FROM PUBLIC");
+    execute(&location, &revoke).await;
+    let guest = Location::Server(url.replacen("postgres@", &format!("{role}@"), 1));
+    let err = Store::open(&guest).await.expect_err("it may not");
+    assert!(matches!(err, Error::Denied(_)), "{err:?}");
+    let said = err.to_string();
+    assert!(
+        said.contains("permission denied for schema public"),
+        "{said}"
+    );
+    assert!(!said.contains("at line"), "{said}");
+    execute(&location, &format!("DROP ROLE {role}")).await;
+}
+
+#[tokio::test]
+async fn tables_of_another_program_are_named_and_left_alone() {
+    let (location, _home) = empty(Postgres).await;
+    execute(&location, "CREATE TABLE traces AS SELECT 7 AS theirs").await;
+    let err = Store::open(&location).await.expect_err("it is not empty");
+    assert!(matches!(err, Error::Foreign(_)), "{err:?}");
+    assert!(err.to_string().contains("\"traces\""), "{err}");
+    assert_eq!(
+        count(&location, "SELECT theirs::bigint FROM traces").await,
+        7
+    );
 }
 
 #[tokio::test]
