@@ -39,10 +39,10 @@ impl Condition {
     /// itself. Measured with pgvector 0.8.5: 707 and 708 bytes for vectors and halfvecs of 64 and 384.
     const PLACE_IN_GRAPH: i64 = 710;
 
-    /// Returns the memory that building the largest HNSW index takes, with elements of four bytes; a
-    /// halfvec needs less. With less than this it takes many times as long.
+    /// Returns the memory that building the largest HNSW index takes, of halfvecs as ours are. With less
+    /// than this it takes many times as long.
     pub fn graph(&self) -> i64 {
-        let vector = self.dimensions.saturating_mul(4) + 8;
+        let vector = self.dimensions.saturating_mul(2) + 8;
         self.vectors.saturating_mul(vector + Self::PLACE_IN_GRAPH)
     }
 }

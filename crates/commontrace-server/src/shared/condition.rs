@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use redis::aio::MultiplexedConnection;
-use redis::{InfoDict, RedisResult};
+use redis::{InfoDict, RedisError, RedisResult};
 use tokio::time::timeout;
 
 use super::address::RedisAddress;
@@ -49,18 +49,61 @@ impl Eviction {
     }
 }
 
-impl Condition {
-    /// Connects and looks; an error says why Redis could not be used.
-    pub async fn of(address: &RedisAddress) -> Result<Self, String> {
-        let look = async {
-            let mut line = open(address).await?;
-            look(&mut line).await
+/// Why a look found nothing out.
+#[derive(Debug, thiserror::Error)]
+pub enum Unseen {
+    /// Nodes go on without this Redis: why, and what to do about it.
+    #[error("{why}; {remedy}")]
+    Unusable {
+        /// What Redis said, or how it did not answer.
+        why: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// Nodes can use it, but this user may not ask what it is.
+    #[error("it can be used, but not looked at: {0}")]
+    Closed(String),
+}
+
+impl Unseen {
+    fn unusable(err: &RedisError) -> Self {
+        let remedy = match err.code() {
+            Some("OOM") => {
+                "its memory is full: raise maxmemory and set maxmemory-policy allkeys-lru"
+            }
+            Some("READONLY") => {
+                "this one is a replica: name the one that is written to in REDIS_URL"
+            }
+            Some("NOPERM") => {
+                "let this user do what docs/operations.md lists: +@connection +evalsha +script|load +get \
+                 +set +setex +time ~rl:* ~wal:* ~qe:*"
+            }
+            _ => "check that it runs, and the address and password in REDIS_URL",
         };
-        match timeout(LOOK, look).await {
-            Ok(Ok(condition)) => Ok(condition),
-            Ok(Err(err)) => Err(err.to_string()),
-            Err(_) => Err(format!("it did not answer within {LOOK:?}")),
+        Self::Unusable {
+            why: err.to_string(),
+            remedy,
         }
+    }
+}
+
+impl Condition {
+    /// Connects, does what nodes do, and looks.
+    pub async fn of(address: &RedisAddress) -> Result<Self, Unseen> {
+        let look = async {
+            let opened = open(address).await;
+            let mut line = opened.map_err(|err| Unseen::unusable(&err))?;
+            look(&mut line).await.map_err(|err| match err.code() {
+                Some("NOPERM") => Unseen::Closed(err.to_string()),
+                _ => Unseen::unusable(&err),
+            })
+        };
+        timeout(LOOK, look).await.unwrap_or_else(|_| {
+            Err(Unseen::Unusable {
+                why: format!("it did not answer within {LOOK:?}"),
+                remedy: "check that it runs and is not overloaded",
+            })
+        })
     }
 
     /// Returns what time it is there; an error says why Redis could not be used.

@@ -10,7 +10,7 @@ mod query_vectors;
 mod write_positions;
 
 pub use address::RedisAddress;
-pub use condition::{Condition, Eviction};
+pub use condition::{Condition, Eviction, Unseen};
 pub use link::{PATIENCE, Redis};
 pub use query_vectors::QueryVectors;
 pub use write_positions::WritePositions;

@@ -52,7 +52,7 @@ async fn doctor_says_which_memory_is_too_small_for_the_vectors_there_are() {
         .await;
     let said = line(&place, "maintenance_work_mem", 0).await;
     assert!(
-        said.starts_with("weak ") && said.contains("maintenance_work_mem = '7MB'"),
+        said.starts_with("weak ") && said.contains("maintenance_work_mem = '5MB'"),
         "{said}"
     );
 }

@@ -241,6 +241,52 @@ async fn doctor_looks_at_redis_and_says_what_to_do() {
         .ask(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"])
         .await;
     says(&url, &["ok", "answers in"]).await;
+    let () = redis
+        .ask(&["CONFIG", "SET", "maxmemory-policy", "noeviction"])
+        .await;
+    let () = redis.ask(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    says(
+        &url,
+        &["weak", "each node limits by itself", "raise maxmemory"],
+    )
+    .await;
+    let () = redis.ask(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    let () = redis.ask(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    says(&url, &["weak", "this one is a replica"]).await;
+    let () = redis.ask(&["REPLICAOF", "NO", "ONE"]).await;
     redis.kill();
     says(&url, &["weak", "each node limits by itself", "REDIS_URL"]).await;
+}
+
+#[tokio::test]
+async fn a_redis_user_needs_what_the_manual_says_and_doctor_one_thing_more() {
+    const MANUAL: &str = include_str!("../../../../docs/operations.md");
+    let rules = MANUAL.split_once("needs no more than `").expect("a list").1;
+    let (rules, rest) = rules.split_once('`').expect("its end");
+    assert!(
+        rest.split_whitespace()
+            .take(3)
+            .any(|word| word == "`+info`")
+    );
+    let redis = RedisServer::start_with("hunter2", &[]).await;
+    let user = ["ACL", "SETUSER", "ct", "on", ">hunter4"];
+    let rules: Vec<_> = user.into_iter().chain(rules.split(' ')).collect();
+    let () = redis.ask(&rules).await;
+    let url = redis.url().replace(":hunter2@", "ct:hunter4@");
+    let place = Place::new().with("REDIS_URL", &url);
+
+    let server = place.serve().await;
+    server.user().await.search("docker").await;
+    assert!(is_shared(&server).await, "{}", server.log());
+
+    let said = place.run(&["doctor"]).await.ok();
+    let line = said.lines().find(|line| line.contains("redis: ")).unwrap();
+    assert!(
+        line.starts_with("weak ") && line.contains("+info"),
+        "{line}"
+    );
+    assert!(!line.contains("limits by itself"), "{line}");
+    let () = redis.ask(&["ACL", "SETUSER", "ct", "+info"]).await;
+    let said = place.run(&["doctor"]).await.ok();
+    assert!(said.contains("ok     redis: "), "{said}");
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use commontrace_server::shared::{Condition, Eviction, RedisAddress};
+use commontrace_server::shared::{Condition, Eviction, RedisAddress, Unseen};
 
 use super::Finding::{self, Fine, Weak};
 
@@ -13,11 +13,14 @@ const SLOW: Duration = Duration::from_millis(10);
 pub async fn redis(address: &RedisAddress) -> Finding {
     let found = match Condition::of(address).await {
         Ok(found) => found,
-        Err(why) => {
+        Err(Unseen::Unusable { why, remedy }) => {
             return Weak(format!(
-                "{address}: {why}; until it can be used, each node limits by itself: check that it \
-                 runs, the address and password in REDIS_URL, and that this user may use SET, GET, \
-                 EVALSHA and SCRIPT LOAD on rl:*, wal:* and qe:*"
+                "{address}: {why}; until it can be used, each node limits by itself: {remedy}"
+            ));
+        }
+        Err(Unseen::Closed(why)) => {
+            return Weak(format!(
+                "{address} can be used, but not looked at: {why}; allow this user +info"
             ));
         }
     };
