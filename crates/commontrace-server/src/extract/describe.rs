@@ -48,7 +48,12 @@ pub fn refusal(path: &str, message: &str) -> Refusal {
 
 fn detail(message: &str) -> String {
     if let Some((got, expected)) = mismatch(message, "invalid type: ") {
-        return format!("must be {}, not {}", type_name(expected), kind(got));
+        let (expected_type, got_kind) = (type_name(expected), kind(got));
+        // Also what an integer looks like that no integer of ours can hold.
+        if expected_type.starts_with("a whole number") && got_kind == "number" {
+            return format!("must be {expected_type}, without a fraction and not too large");
+        }
+        return format!("must be {expected_type}, not {got_kind}");
     }
     if let Some((got, expected)) = mismatch(message, "invalid value: ") {
         return format!(
@@ -190,7 +195,11 @@ mod tests {
     )]
     #[case(
         r#"{"title": "", "count": 1.5}"#,
-        "count: must be a whole number, 0 or more, not number"
+        "count: must be a whole number, 0 or more, without a fraction and not too large"
+    )]
+    #[case(
+        r#"{"title": "", "count": 100000000000000000000}"#,
+        "count: must be a whole number, 0 or more, without a fraction and not too large"
     )]
     #[case(
         r#"{"title": "", "count": 1, "tags": {}}"#,

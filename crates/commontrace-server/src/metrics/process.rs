@@ -13,17 +13,50 @@ const PAGE: u64 = 4096;
 /// Appends the metrics to `text`.
 pub fn render(text: &mut String) {
     let metrics = [
-        ("process_cpu_seconds_total", "counter", cpu_seconds()),
-        ("process_resident_memory_bytes", "gauge", memory(1)),
-        ("process_virtual_memory_bytes", "gauge", memory(0)),
-        ("process_open_fds", "gauge", open_files()),
-        ("process_max_fds", "gauge", files_allowed()),
-        ("process_start_time_seconds", "gauge", start_time()),
+        (
+            "process_cpu_seconds_total",
+            "counter",
+            "CPU time used, by the program and by the kernel for it.",
+            cpu_seconds(),
+        ),
+        (
+            "process_resident_memory_bytes",
+            "gauge",
+            "Memory that is held.",
+            memory(1),
+        ),
+        (
+            "process_virtual_memory_bytes",
+            "gauge",
+            "Addresses that are reserved.",
+            memory(0),
+        ),
+        (
+            "process_open_fds",
+            "gauge",
+            "Files and connections that are open.",
+            open_files(),
+        ),
+        (
+            "process_max_fds",
+            "gauge",
+            "Files and connections that may be open.",
+            files_allowed(),
+        ),
+        (
+            "process_start_time_seconds",
+            "gauge",
+            "When the process started, in seconds since 1970.",
+            start_time(),
+        ),
     ];
-    for (name, kind, value) in metrics {
+    for (name, kind, help, value) in metrics {
         if let Some(value) = value {
-            writeln!(text, "# TYPE {name} {kind}\n{name} {value}\n")
-                .expect("writing to a string cannot fail");
+            writeln!(
+                text,
+                "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"
+            )
+            .expect("writing to a string cannot fail");
         }
     }
 }

@@ -69,22 +69,23 @@ pub fn stop_on_signals(lifecycle: Lifecycle, drain: Duration) -> io::Result<()> 
     };
     tokio::spawn(async move {
         let mut name = next().await;
+        let mut news = format!("received {name}");
         if name == "SIGTERM" && !drain.is_zero() && lifecycle.is_ready() {
             let seconds = drain.as_secs();
             info!(
                 signal = name,
-                "received {name}, not ready any more; stopping in {seconds} s"
+                "{news}, not ready any more; stopping in {seconds} s"
             );
             lifecycle.drain();
             tokio::select! {
-                () = tokio::time::sleep(drain) => name = "the end of the drain time",
-                again = next() => name = again,
+                () = tokio::time::sleep(drain) => news = "the drain time is over".to_owned(),
+                again = next() => {
+                    name = again;
+                    news = format!("received {name}");
+                }
             }
         }
-        info!(
-            signal = name,
-            "received {name}, finishing what was accepted"
-        );
+        info!(signal = name, "{news}, finishing what was accepted");
         lifecycle.stop();
         let name = next().await;
         warn!(signal = name, "received {name} again, stopping now");
