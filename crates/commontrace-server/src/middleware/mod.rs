@@ -16,6 +16,7 @@ pub mod wal_position;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
+use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove};
 
@@ -29,6 +30,8 @@ const COMPRESS_ABOVE_BYTES: u64 = 1024;
 /// last.
 pub fn wrap(routes: Router, settings: &ServerSettings, ids: &Ids) -> Router {
     let compression = CompressionLayer::new()
+        // Of a search's answer the best level saves another tenth and takes four times as long.
+        .quality(CompressionLevel::Fastest)
         .compress_when(DefaultPredicate::new().and(SizeAbove::new(COMPRESS_ABOVE_BYTES)));
     routes
         .fallback(fallback::unknown_path)
