@@ -14,7 +14,10 @@ const NEEDED: (u32, u32) = (0, 8);
 /// Creates the extension and the table of vectors if they are not there. Returns why there is none
 /// to search in, in words for the log.
 pub(crate) async fn ensure(db: &mut PgConnection) -> Result<Option<String>> {
-    let reason = missing_extension(db).await?;
+    let mut reason = missing_extension(db).await?;
+    if reason.is_none() {
+        reason = hidden_extension(db).await?;
+    }
     if reason.is_some() {
         return Ok(reason);
     }
@@ -82,6 +85,21 @@ async fn missing_extension(db: &mut PgConnection) -> Result<Option<String>> {
         format!(
             "pgvector is installed in version {version}, and {}.{} is needed; `ALTER EXTENSION vector UPDATE`",
             NEEDED.0, NEEDED.1
+        )
+    }))
+}
+
+/// Returns why the extension's types cannot be named though it is there.
+async fn hidden_extension(db: &mut PgConnection) -> Result<Option<String>> {
+    let schema: Option<String> = sqlx::query_scalar(
+        "SELECT extnamespace::REGNAMESPACE::TEXT FROM pg_extension
+         WHERE extname = 'vector' AND to_regtype('halfvec') IS NULL",
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(schema.map(|schema| {
+        format!(
+            "pgvector is in the schema `{schema}`, which the role's search_path lacks; `ALTER ROLE name SET search_path = public, {schema}`"
         )
     }))
 }
