@@ -9,18 +9,24 @@ use crate::signature::signatures;
 
 /// Which rules made a document; one made by others is made anew. To be raised whenever the same
 /// text would give other numbers.
-pub const VERSION: i32 = 1;
+pub const VERSION: i32 = 2;
 
-/// Bytes of an entry in [`StoredDocument::postings`].
+/// From which weight of its occurrences on a term is prominent in a document, in halves: more than
+/// two occurrences, or one in the title and one elsewhere. Documents can be found by their
+/// prominent terms alone, because of a common term the list of all that have it is long.
+pub const PROMINENT: u16 = 5;
+
+/// Bytes of an entry in [`StoredDocument::postings`], which the database knows too.
 const ENTRY: usize = 6;
 
 /// What a database keeps of a document's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredDocument {
-    /// What it can be found by, ascending: the ids of its terms, tags and error signatures.
+    /// What it can be found by, ascending: the ids of its terms, once more of the prominent ones, of
+    /// its tags and its error signatures.
     pub terms: Vec<i32>,
-    /// What it is scored by: for each term and signature its id and the weight of its occurrences
-    /// in halves, zero for signatures; see [`Postings`].
+    /// What it is scored by: for each of [`Self::terms`], in the same order, the id and the weight of
+    /// its occurrences in halves, zero for what is only found by; see [`Postings`].
     pub postings: Vec<u8>,
     /// The sum of all terms' weights.
     pub length: u32,
@@ -38,7 +44,14 @@ pub fn stored(fields: Fields<'_>) -> StoredDocument {
     let signed = signatures(&errors)
         .into_iter()
         .map(|signature| (signature_id(signature), 0));
-    let mut entries: Vec<(i32, u16)> = words.chain(signed).collect();
+    let tags = fields.tags.iter().map(|tag| (tag_id(tag), 0));
+    let mut entries: Vec<(i32, u16)> = words.collect();
+    let prominent: Vec<(i32, u16)> = entries
+        .iter()
+        .filter(|&&(_, weight)| weight >= PROMINENT)
+        .map(|&(id, _)| (prominent_id(id), 0))
+        .collect();
+    entries.extend(prominent.into_iter().chain(signed).chain(tags));
     entries.sort_unstable();
     entries.dedup_by(|later, kept| {
         let same = later.0 == kept.0;
@@ -47,10 +60,7 @@ pub fn stored(fields: Fields<'_>) -> StoredDocument {
         }
         same
     });
-    let tags = fields.tags.iter().map(|tag| tag_id(tag));
-    let mut terms: Vec<i32> = entries.iter().map(|&(id, _)| id).chain(tags).collect();
-    terms.sort_unstable();
-    terms.dedup();
+    let terms = entries.iter().map(|&(id, _)| id).collect();
     let mut postings = Vec::with_capacity(entries.len() * ENTRY);
     for (id, weight) in entries {
         postings.extend(id.to_le_bytes());
@@ -63,7 +73,7 @@ pub fn stored(fields: Fields<'_>) -> StoredDocument {
     }
 }
 
-/// The scored part of a stored document: entries of four bytes for the id and two for the weight,
+/// The scored part of a stored document or some of it: entries of four bytes for the id and two for the weight,
 /// both little-endian, ascending by id.
 #[derive(Debug, Clone, Copy)]
 pub struct Postings<'a>(pub &'a [u8]);
@@ -86,6 +96,12 @@ pub fn term_id(text: &str) -> i32 {
     fold(text.bytes(), 0)
 }
 
+/// Returns the number by which the documents are found in which a term is prominent, from the term's.
+#[must_use]
+pub fn prominent_id(term: i32) -> i32 {
+    fold(term.to_le_bytes().into_iter(), 3)
+}
+
 /// Returns the number of a tag that documents are filtered by.
 #[must_use]
 pub fn tag_id(tag: &str) -> i32 {
@@ -99,7 +115,7 @@ pub fn signature_id(signature: u64) -> i32 {
 }
 
 /// FNV-1a folded to half its width: stable over releases, unlike the standard library's hasher.
-/// `kind` keeps words, tags and signatures apart.
+/// `kind` keeps words, tags, signatures and prominent words apart.
 fn fold(bytes: impl Iterator<Item = u8>, kind: u8) -> i32 {
     let hash = std::iter::once(kind)
         .chain(bytes)
@@ -130,6 +146,8 @@ mod tests {
         assert_eq!(postings.weight(term_id("docker")), Some(3));
         assert_eq!(postings.weight(term_id("absent")), None);
         assert!(stored.terms.contains(&tag_id("docker")));
+        assert!(stored.terms.contains(&prominent_id(term_id("socket"))));
+        assert!(!stored.terms.contains(&prominent_id(term_id("restart"))));
         let [signature] = signatures("error: cannot open the socket file")[..] else {
             panic!("one line, one signature");
         };

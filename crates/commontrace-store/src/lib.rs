@@ -60,8 +60,8 @@ pub use postgres::Connections;
 pub use replica::{ReplicaSettings, ReplicaStatus};
 pub use reputation::{DomainReputation, Reputation};
 pub use search::{
-    COMBINATIONS, Fill, Filled, Filter, Found, INDEXED_DIMENSIONS, MakeDocument, Near, Scored,
-    SearchDocument, Statistics, Texts, VectorIndex, Words,
+    COMBINATIONS, Candidates, Fill, Filled, Filter, Found, INDEXED_DIMENSIONS, MakeDocument, Near,
+    SearchDocument, Snapshot, Statistics, Texts, VectorIndex, Wanted, Words,
 };
 pub use stats::Stats;
 pub use tags::TagCount;

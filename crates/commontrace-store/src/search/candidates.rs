@@ -1,23 +1,29 @@
-//! What a search reads: candidates by words and by meaning, and what ranking needs to know of them.
+//! What a search reads: candidates by words and by meaning, and what ranking needs to know of them,
+//! all by one statement, because a round trip costs as much as a good part of a search.
 //!
-//! Every statement is bounded by the number of rows that it may return, and prepared once with a
-//! plan that does not depend on its parameters: planning anew costs as much as searching. So what
-//! the plan depends on (the model, the number of dimensions, limits) is part of its text.
+//! The statement is bounded by the number of rows that each of its parts may return, and prepared
+//! once with a plan that does not depend on its parameters: planning anew costs as much as
+//! searching. So what the plan depends on (the model, the number of dimensions, limits) is part of
+//! its text.
+
+use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use commontrace_core::TraceId;
 use commontrace_core::fingerprint::Fingerprint;
-use sqlx::postgres::PgArguments;
-use sqlx::query::QueryAs;
+use sqlx::FromRow;
 use sqlx::types::Json;
-use sqlx::{AssertSqlSafe, FromRow, PgPool, Postgres};
 
 use super::halfvec::HalfVec;
+use super::snapshot::{SNAPSHOT, Snapshot};
+use super::statement::Statement;
 use crate::pool::on_postgres;
 use crate::{Result, Store};
 
 /// Documents read at most that have words of the query.
-const WORDS_ROWS: usize = 400;
+const WORDS_ROWS: usize = 250;
+/// Up to so many terms to be scored by are looked for in each document.
+const FEW: usize = 24;
 /// Combinations of terms that a document must have all of; there are always as many in a statement.
 pub const COMBINATIONS: usize = 6;
 /// A pair of numbers that no document has, to fill up the combinations.
@@ -33,6 +39,15 @@ pub struct Words {
     pub any: Vec<i32>,
     /// Or all terms of one of these; at most [`COMBINATIONS`].
     pub all: Vec<Vec<i32>>,
+    /// The terms that documents are scored by, ascending.
+    pub scored: Vec<i32>,
+}
+
+impl Words {
+    /// Returns whether no document is looked for.
+    fn is_empty(&self) -> bool {
+        self.any.is_empty() && self.all.is_empty()
+    }
 }
 
 /// Which vectors to compare.
@@ -44,8 +59,6 @@ pub struct Near<'a> {
     pub vector: &'a [f32],
     /// How many of the nearest are wanted.
     pub limit: usize,
-    /// How many are kept in view on the way through the index; more find more.
-    pub ef_search: usize,
     /// Whether all vectors that the filter lets through are compared, and the index is left alone.
     pub exact: bool,
 }
@@ -61,22 +74,29 @@ pub struct Filter<'a> {
     pub valid_at: Option<DateTime<Utc>>,
 }
 
-/// A document that one of the legs proposes.
-#[derive(Debug, Clone, PartialEq, FromRow)]
-pub struct Found {
-    /// The trace.
-    pub trace_id: TraceId,
-    /// Its length and its postings; none where it has a vector and no document yet.
-    pub length: Option<i32>,
-    /// See [`crate::SearchDocument`].
-    pub postings: Option<Vec<u8>>,
+/// What to look for.
+#[derive(Debug, Clone)]
+pub struct Wanted<'a> {
+    /// By words.
+    pub words: Words,
+    /// By meaning.
+    pub near: Option<Near<'a>>,
+    /// What both must fulfil.
+    pub filter: Filter<'a>,
+    /// Whether to read the environments that traces were written in.
+    pub contexts: bool,
 }
 
-/// What ranking needs to know of a candidate.
+/// A trace that may be an answer, with what ranking needs to know of it.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the columns are described in the schema")]
-pub struct Scored {
+pub struct Found {
     pub id: TraceId,
+    /// The length of its document; none where it has a vector and no document yet.
+    pub length: Option<i32>,
+    /// The document's postings, at least those that it is scored by; none if it has none of those.
+    /// See [`crate::SearchDocument`].
+    pub postings: Option<Vec<u8>>,
     pub trust_score: f64,
     pub valid_until: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
@@ -86,221 +106,235 @@ pub struct Scored {
     pub similarity: Option<f32>,
 }
 
+/// What a search has to rank.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Candidates {
+    /// The traces, each once.
+    pub found: Vec<Found>,
+    /// What of the database was seen; none if nothing was found.
+    pub snapshot: Option<Snapshot>,
+}
+
 #[derive(FromRow)]
 struct Row {
     id: TraceId,
+    length: Option<i32>,
+    postings: Option<Vec<u8>>,
     trust_score: f64,
     valid_until: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     review_after: Option<DateTime<Utc>>,
     context: Option<Json<Fingerprint>>,
     distance: Option<f64>,
+    snapshot: Option<String>,
 }
 
 impl Store {
-    /// Returns documents with these words, at most a fixed number and in no order, and those nearest
-    /// in meaning.
-    pub async fn search_candidates(
-        &self,
-        words: &Words,
-        near: Option<Near<'_>>,
-        filter: Filter<'_>,
-    ) -> Result<(Vec<Found>, Vec<Found>)> {
+    /// Returns traces with these words, at most a fixed number and in no order, and those nearest in
+    /// meaning. Hidden ones are left out.
+    pub async fn search_candidates(&self, wanted: &Wanted<'_>) -> Result<Candidates> {
+        let near = wanted.near;
         let near = near.and_then(|near| Some((near, HalfVec::new(near.vector)?)));
-        let near = near.as_ref();
-        Ok(on_postgres!(self, |db| {
-            read_candidates(db, words, near, filter).await
-        })?)
+        if wanted.words.is_empty() && near.is_none() {
+            return Ok(Candidates::default());
+        }
+        let mut rows: Vec<Row> = on_postgres!(self, |db| {
+            let statement = candidates(wanted, near.as_ref())?;
+            statement.query().fetch_all(db).await
+        })?;
+        let snapshot = rows.first_mut().and_then(|row| row.snapshot.take());
+        let mut seen = HashSet::with_capacity(rows.len());
+        let found = rows.into_iter().filter(|row| seen.insert(row.id));
+        Ok(Candidates {
+            found: found.map(Row::read).collect(),
+            snapshot: snapshot.map(Snapshot),
+        })
     }
 
-    /// Returns what ranking needs to know of these traces, without those that are gone or hidden;
-    /// their environments only if they are asked for.
-    pub async fn search_facts(
-        &self,
-        ids: &[TraceId],
-        near: Option<Near<'_>>,
-        contexts: bool,
-    ) -> Result<Vec<Scored>> {
-        let near = near.and_then(|near| Some((near.model, HalfVec::new(near.vector)?)));
-        let (model, vector) = near.map_or((0, None), |(model, vector)| (model, Some(vector)));
+    /// Returns what ranking needs to know of these traces, without those that are gone or hidden.
+    pub(super) async fn search_facts(&self, ids: &[TraceId], contexts: bool) -> Result<Vec<Found>> {
         let rows: Vec<Row> = on_postgres!(self, |db| sqlx::query_as(
-            "SELECT t.id, t.trust_score, t.valid_until, t.created_at, t.review_after,
-                            CASE WHEN $2 THEN t.context END AS context,
-                            v.embedding <=> $3 AS distance
-                     FROM traces t
-                     LEFT JOIN search_vectors v ON v.trace_id = t.id AND v.model = $4
-                     WHERE t.id = ANY ($1) AND t.hidden_at IS NULL",
+            "SELECT t.id, NULL::INTEGER AS length, NULL::BYTEA AS postings, t.trust_score,
+                    t.valid_until, t.created_at, t.review_after,
+                    CASE WHEN $2 THEN t.context END AS context, NULL::DOUBLE PRECISION AS distance,
+                    NULL::TEXT AS snapshot
+             FROM traces t WHERE t.id = ANY ($1) AND t.hidden_at IS NULL",
         )
         .bind(ids)
         .bind(contexts)
-        .bind(vector.as_ref())
-        .bind(model)
         .fetch_all(db)
         .await)?;
         Ok(rows.into_iter().map(Row::read).collect())
     }
 }
 
-async fn read_candidates(
-    pool: &PgPool,
-    words: &Words,
+/// Proposes traces by their words and by their vectors, and looks up each of them. One that both
+/// propose comes twice.
+fn candidates(
+    wanted: &Wanted<'_>,
     near: Option<&(Near<'_>, HalfVec)>,
-    filter: Filter<'_>,
-) -> Result<(Vec<Found>, Vec<Found>), sqlx::Error> {
-    let ef_search = near.map_or(1, |(near, _)| near.ef_search);
-    let mut tx = pool.begin_with(settings(ef_search)).await?;
-    let by_words = if words.any.is_empty() && words.all.is_empty() {
-        Vec::new()
-    } else {
-        by_words(words, filter).fetch_all(&mut *tx).await?
+) -> Result<Statement, sqlx::Error> {
+    let Wanted {
+        words,
+        filter,
+        contexts,
+        ..
+    } = wanted;
+    let mut statement = Statement::default();
+    let postings = postings(&mut statement, &words.scored)?;
+    let vector = match near {
+        Some((_, vector)) => Some(statement.bind(vector.clone())?),
+        None => None,
     };
-    let nearest = match near {
-        Some((near, vector)) => nearest(*near, vector, filter).fetch_all(&mut *tx).await?,
-        None => Vec::new(),
-    };
-    tx.commit().await?;
-    Ok((by_words, nearest))
+    let near = near.zip(vector.as_deref());
+    let mut proposed = Vec::new();
+    if !words.is_empty() {
+        let distance = match near {
+            Some(((near, _), vector)) => format!(
+                "(SELECT v.embedding <=> {vector} FROM search_vectors v
+                  WHERE v.trace_id = d.trace_id AND v.model = {})",
+                near.model
+            ),
+            None => "NULL::DOUBLE PRECISION".to_owned(),
+        };
+        let conditions = conditions(&mut statement, words, *filter)?;
+        proposed.push(format!(
+            "(SELECT d.trace_id, d.length, {postings} AS postings, {distance} AS distance
+              FROM search_documents d WHERE {conditions} LIMIT {WORDS_ROWS})"
+        ));
+    }
+    if let Some(((near, _), vector)) = near {
+        let nearest = nearest(&mut statement, *near, vector, *filter)?;
+        proposed.push(format!(
+            "(SELECT n.trace_id, d.length, {postings} AS postings, n.distance
+              FROM ({SETTINGS}) AS s CROSS JOIN LATERAL ({nearest}) AS n
+              LEFT JOIN search_documents d ON d.trace_id = n.trace_id)"
+        ));
+    }
+    statement.text = format!(
+        "SELECT t.id, c.length, c.postings, t.trust_score, t.valid_until, t.created_at,
+                t.review_after, CASE WHEN {contexts} THEN t.context END AS context, c.distance,
+                {SNAPSHOT} AS snapshot
+         FROM ({}) AS c JOIN traces t ON t.id = c.trace_id AND t.hidden_at IS NULL",
+        proposed.join(" UNION ALL ")
+    );
+    Ok(statement)
 }
 
-/// Begins a transaction in which the statements of a search run.
-fn settings(ef_search: usize) -> AssertSqlSafe<String> {
-    AssertSqlSafe(format!(
-        "BEGIN READ ONLY;
-         SET LOCAL plan_cache_mode = force_generic_plan;
-         SET LOCAL jit = off;
-         SET LOCAL hnsw.iterative_scan = relaxed_order;
-         SET LOCAL hnsw.ef_search = {}",
-        ef_search.clamp(1, 1000)
+/// Settings of the way through the index of vectors, for this statement alone, as `SET LOCAL` makes
+/// them: how many vectors are kept in view (the more, the more of the nearest are found), and that it
+/// goes on until enough have passed the filter. `ready` has to be asked for where they matter,
+/// because they hold from when it is computed.
+const SETTINGS: &str = "
+    SELECT set_config('hnsw.ef_search', '80', TRUE) IS NOT NULL
+       AND set_config('hnsw.iterative_scan', 'relaxed_order', TRUE) IS NOT NULL AS ready OFFSET 0";
+
+/// How to read the postings of the document `d`: those that it is scored by, because to send them
+/// all takes longer than to find a few. An entry has six bytes and the place of its term.
+fn postings(statement: &mut Statement, scored: &[i32]) -> Result<String, sqlx::Error> {
+    if scored.len() > FEW {
+        return Ok("d.postings".to_owned());
+    }
+    let scored = statement.bind(scored.to_vec())?;
+    Ok(format!(
+        "(SELECT STRING_AGG(SUBSTRING(d.postings FROM WIDTH_BUCKET(q, d.terms) * 6 - 5 FOR 6), '')
+          FROM UNNEST({scored}) AS q WHERE d.terms[WIDTH_BUCKET(q, d.terms)] = q)"
     ))
 }
 
-/// A statement under construction: its text, and the filter's part of it.
-struct Statement {
-    conditions: String,
-    parameters: usize,
-}
-
-impl Statement {
-    fn new(parameters: usize) -> Self {
-        Self {
-            conditions: String::new(),
-            parameters,
+/// What the document `d` must fulfil to be proposed.
+fn conditions(
+    statement: &mut Statement,
+    words: &Words,
+    filter: Filter<'_>,
+) -> Result<String, sqlx::Error> {
+    let mut any = vec![format!("d.terms && {}", statement.bind(words.any.clone())?)];
+    if !words.all.is_empty() {
+        for n in 0..COMBINATIONS {
+            let terms = words.all.get(n).map_or(&NOTHING[..], Vec::as_slice);
+            any.push(format!("d.terms @> {}", statement.bind(terms.to_vec())?));
         }
     }
-
-    fn parameter(&mut self) -> usize {
-        self.parameters += 1;
-        self.parameters
-    }
-
-    /// Adds what the filter asks of the document `of`'s trace; `tags` is how to look at its tags.
-    fn filter(&mut self, filter: Filter<'_>, of: &str, tags: impl FnOnce(usize) -> String) {
-        if !filter.tags.is_empty() {
-            let parameter = self.parameter();
-            self.conditions += &tags(parameter);
-        }
-        if filter.valid_at.is_some() {
-            // As a value, so that it is looked up row by row and never joined, which would cost the
-            // order that an index gives.
-            let parameter = self.parameter();
-            self.conditions += &format!(
-                " AND COALESCE((SELECT t.valid_until > ${parameter} FROM traces t
-                                WHERE t.id = {of}.trace_id AND t.valid_until IS NOT NULL), TRUE)"
-            );
-        }
-    }
-}
-
-type Query<'q> = QueryAs<'q, Postgres, Found, PgArguments>;
-
-fn bind_filter<'q>(mut query: Query<'q>, filter: Filter<'_>) -> Query<'q> {
+    let mut conditions = String::new();
     if !filter.tags.is_empty() {
-        query = query.bind(filter.tags.to_vec());
+        let tags = statement.bind(filter.tags.to_vec())?;
+        conditions += &format!(" AND d.terms @> {tags}");
     }
-    bind_validity(query, filter)
+    conditions += &validity(statement, filter, "d")?;
+    Ok(format!("({}){conditions}", any.join(" OR ")))
 }
 
-fn bind_validity<'q>(query: Query<'q>, filter: Filter<'_>) -> Query<'q> {
-    match filter.valid_at {
-        Some(at) => query.bind(at),
-        None => query,
-    }
-}
-
-fn by_words<'q>(words: &Words, filter: Filter<'_>) -> Query<'q> {
-    let combinations = if words.all.is_empty() {
-        0
-    } else {
-        COMBINATIONS
-    };
-    let mut statement = Statement::new(1 + combinations);
-    statement.filter(filter, "d", |tags| format!(" AND d.terms @> ${tags}"));
-    let or: String = (0..combinations)
-        .map(|n| format!(" OR d.terms @> ${}", n + 2))
-        .collect();
-    let text = format!(
-        "SELECT d.trace_id, d.length, d.postings FROM search_documents d
-         WHERE (d.terms && $1{or}){} LIMIT {WORDS_ROWS}",
-        statement.conditions
-    );
-    let mut query = sqlx::query_as(AssertSqlSafe(text)).bind(words.any.clone());
-    for n in 0..combinations {
-        let terms = words.all.get(n).map_or(&NOTHING[..], Vec::as_slice);
-        query = query.bind(terms.to_vec());
-    }
-    bind_filter(query, filter)
-}
-
-fn nearest<'q>(near: Near<'_>, vector: &HalfVec, filter: Filter<'_>) -> Query<'q> {
+/// How to find the nearest vectors; uses `s.ready` of [`SETTINGS`].
+fn nearest(
+    statement: &mut Statement,
+    near: Near<'_>,
+    asked: &str,
+    filter: Filter<'_>,
+) -> Result<String, sqlx::Error> {
     let (model, limit, dimensions) = (near.model, near.limit, near.vector.len());
-    let mut statement = Statement::new(1);
-    let inner = if near.exact {
+    let text = if near.exact {
         // Of a single tag there is a list of ids, which is read sooner than documents are.
-        let list = match filter.only_tag {
-            Some(_) => "trace_tags",
-            None => "search_documents",
+        let (list, condition) = match (filter.only_tag, filter.tags) {
+            (Some(tag), _) => {
+                let tag = statement.bind(tag.to_owned())?;
+                ("trace_tags", format!(" AND f.tag = {tag}"))
+            }
+            (None, []) => ("search_documents", String::new()),
+            (None, tags) => {
+                let tags = statement.bind(tags.to_vec())?;
+                ("search_documents", format!(" AND f.terms @> {tags}"))
+            }
         };
-        statement.filter(filter, "f", |tags| match filter.only_tag {
-            Some(_) => format!(" AND f.tag = ${tags}"),
-            None => format!(" AND f.terms @> ${tags}"),
-        });
+        let validity = validity(statement, filter, "f")?;
         // Without the index's expression, so that it cannot be used.
         format!(
-            "SELECT v.trace_id, v.embedding <=> $1 AS distance
+            "SELECT v.trace_id, v.embedding <=> {asked} AS distance
              FROM {list} f
              JOIN search_vectors v ON v.trace_id = f.trace_id AND v.model = {model}
-             WHERE TRUE{} ORDER BY v.embedding <=> $1 LIMIT {limit}",
-            statement.conditions
+             WHERE s.ready{condition}{validity} ORDER BY v.embedding <=> {asked} LIMIT {limit}"
         )
     } else {
-        statement.filter(filter, "v", |tags| {
-            format!(
-                " AND (SELECT f.terms @> ${tags} FROM search_documents f
+        let mut conditions = String::new();
+        if !filter.tags.is_empty() {
+            let tags = statement.bind(filter.tags.to_vec())?;
+            conditions += &format!(
+                " AND (SELECT f.terms @> {tags} FROM search_documents f
                        WHERE f.trace_id = v.trace_id)"
-            )
-        });
-        let order = format!("v.embedding::halfvec({dimensions}) <=> $1");
+            );
+        }
+        conditions += &validity(statement, filter, "v")?;
+        let order = format!("v.embedding::halfvec({dimensions}) <=> {asked}");
         format!(
             "SELECT v.trace_id, {order} AS distance FROM search_vectors v
-             WHERE v.model = {model}{} ORDER BY {order} LIMIT {limit}",
-            statement.conditions
+             WHERE s.ready AND v.model = {model}{conditions} ORDER BY {order} LIMIT {limit}"
         )
     };
-    let text = format!(
-        "SELECT n.trace_id, d.length, d.postings FROM ({inner}) AS n
-         LEFT JOIN search_documents d ON d.trace_id = n.trace_id"
-    );
-    let query = sqlx::query_as(AssertSqlSafe(text)).bind(vector.clone());
-    match filter.only_tag {
-        Some(tag) if near.exact => bind_validity(query.bind(tag.to_owned()), filter),
-        _ => bind_filter(query, filter),
-    }
+    Ok(text)
+}
+
+/// The condition that the trace of `of` is valid when the filter asks, if it asks. As a value, so
+/// that it is looked up row by row and never joined, which would cost the order that an index gives.
+fn validity(
+    statement: &mut Statement,
+    filter: Filter<'_>,
+    of: &str,
+) -> Result<String, sqlx::Error> {
+    let Some(at) = filter.valid_at else {
+        return Ok(String::new());
+    };
+    let at = statement.bind(at)?;
+    Ok(format!(
+        " AND COALESCE((SELECT t.valid_until > {at} FROM traces t
+                        WHERE t.id = {of}.trace_id AND t.valid_until IS NOT NULL), TRUE)"
+    ))
 }
 
 impl Row {
-    fn read(self) -> Scored {
-        Scored {
+    fn read(self) -> Found {
+        Found {
             id: self.id,
+            length: self.length,
+            postings: self.postings,
             trust_score: self.trust_score,
             valid_until: self.valid_until,
             created_at: self.created_at,

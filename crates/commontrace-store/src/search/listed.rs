@@ -3,7 +3,7 @@
 use commontrace_core::TraceId;
 use sqlx::AssertSqlSafe;
 
-use super::Scored;
+use super::Found;
 use crate::pool::on_postgres;
 use crate::{Result, Store};
 
@@ -13,7 +13,7 @@ const LOOKED_AT: usize = 2000;
 impl Store {
     /// Returns traces that have all these tags: of a common one the newest and the most trusted,
     /// which are those that can come first.
-    pub async fn search_tagged(&self, tags: &[String], contexts: bool) -> Result<Vec<Scored>> {
+    pub async fn search_tagged(&self, tags: &[String], contexts: bool) -> Result<Vec<Found>> {
         let rarest: Option<(String,)> = on_postgres!(self, |db| sqlx::query_as(
             "SELECT name FROM tags WHERE name = ANY ($1) AND trace_count > 0
              ORDER BY trace_count LIMIT 1",
@@ -41,6 +41,6 @@ impl Store {
             .fetch_all(db)
             .await)?;
         let ids: Vec<TraceId> = ids.into_iter().map(|(id,)| id).collect();
-        self.search_facts(&ids, None, contexts).await
+        self.search_facts(&ids, contexts).await
     }
 }

@@ -12,11 +12,15 @@ mod halfvec;
 mod index;
 mod listed;
 mod models;
+mod snapshot;
+mod statement;
 mod statistics;
 mod tables;
 mod vector;
 
-pub use candidates::{COMBINATIONS, Filter, Found, INDEXED_DIMENSIONS, Near, Scored, Words};
+pub use candidates::{
+    COMBINATIONS, Candidates, Filter, Found, INDEXED_DIMENSIONS, Near, Wanted, Words,
+};
 pub(crate) use document::{drop_document, put_document, put_document_of};
 pub use fill::{Fill, Filled};
 #[cfg(feature = "bulk")]
@@ -24,6 +28,7 @@ pub(crate) use halfvec::HalfVec;
 pub use index::VectorIndex;
 #[cfg(feature = "bulk")]
 pub(crate) use models::number;
+pub use snapshot::Snapshot;
 pub use statistics::Statistics;
 pub(crate) use tables::ensure;
 pub(crate) use vector::{put_vector, restore_vectors};

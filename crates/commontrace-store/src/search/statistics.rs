@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use futures_util::FutureExt;
+use sqlx::AssertSqlSafe;
 
+use super::snapshot::{SNAPSHOT, Snapshot};
 use crate::pool::on_postgres;
 use crate::tx::Tx;
 use crate::{Result, Store};
@@ -12,6 +14,9 @@ use crate::{Result, Store};
 const KEY: i64 = 0x636f_6d6d_6f6e_7303;
 /// Notes that are added up in one transaction.
 const FOLD: i64 = 2000;
+
+/// Begins the name of the row that says what was seen.
+const SEEN: &str = "seen/";
 
 /// What is counted of all documents, and of those with certain terms.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +29,8 @@ pub struct Statistics {
     pub vectors: u64,
     /// How many documents have each of the terms that were asked for; none where a term is absent.
     pub with: HashMap<i32, u64>,
+    /// What of the database was seen.
+    pub snapshot: Option<Snapshot>,
 }
 
 impl Store {
@@ -34,14 +41,17 @@ impl Store {
         let mut names = vec!["documents", "length"];
         names.extend(vectors.as_deref());
         let rows: Vec<(Option<String>, Option<i32>, i64)> =
-            on_postgres!(self, |db| sqlx::query_as(
+            on_postgres!(self, |db| sqlx::query_as(AssertSqlSafe(format!(
                 "SELECT NULL AS name, term, documents AS total FROM search_terms
              WHERE term = ANY ($1)
              UNION ALL
-             SELECT name, NULL, total FROM search_totals WHERE name = ANY ($2)",
-            )
+             SELECT name, NULL, total FROM search_totals WHERE name = ANY ($2)
+             UNION ALL
+             SELECT $3 || {SNAPSHOT}, NULL, 0"
+            )))
             .bind(terms)
             .bind(&names)
+            .bind(SEEN)
             .fetch_all(db)
             .await)?;
         let mut found = Statistics::default();
@@ -55,7 +65,11 @@ impl Store {
                 (_, Some(_)) => {}
                 (Some("documents"), _) => found.documents = total,
                 (Some("length"), _) => found.length = total,
-                _ => found.vectors = total,
+                (Some(name), _) => match name.strip_prefix(SEEN) {
+                    Some(seen) => found.snapshot = Some(Snapshot(seen.to_owned())),
+                    None => found.vectors = total,
+                },
+                (None, None) => {}
             }
         }
         Ok(found)

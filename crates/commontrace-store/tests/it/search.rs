@@ -2,13 +2,16 @@
 //! and made again where it is missing.
 
 use std::collections::HashSet;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use commontrace_core::TraceId;
 use commontrace_store::Engine::{Postgres, Sqlite};
 use commontrace_store::{
-    EmbeddingModel, Fill, Filter, Location, MakeDocument, Near, NewVector, Patch, SearchDocument,
-    Store, Texts, VectorIndex, Words,
+    Connections, EmbeddingModel, Fill, Filter, Location, MakeDocument, Near, NewVector, Patch,
+    SearchDocument, Store, Texts, VectorIndex, Wanted, Words,
 };
 use uuid::Uuid;
 
@@ -92,13 +95,9 @@ async fn embedded(store: &Store, vector: [f32; 3]) {
 async fn with_word(store: &Store, word: char) -> Vec<TraceId> {
     let words = Words {
         any: vec![term(word)],
-        all: Vec::new(),
+        ..Words::default()
     };
-    let (found, _) = store
-        .search_candidates(&words, None, Filter::default())
-        .await
-        .unwrap();
-    found.into_iter().map(|found| found.trace_id).collect()
+    found(store, words, None).await
 }
 
 async fn near(store: &Store, vector: [f32; 3], exact: bool) -> Vec<TraceId> {
@@ -106,14 +105,20 @@ async fn near(store: &Store, vector: [f32; 3], exact: bool) -> Vec<TraceId> {
         model: store.search_model(&model()).await.unwrap(),
         vector: &vector,
         limit: 10,
-        ef_search: 40,
         exact,
     };
-    let (_, found) = store
-        .search_candidates(&Words::default(), Some(near), Filter::default())
-        .await
-        .unwrap();
-    found.into_iter().map(|found| found.trace_id).collect()
+    found(store, Words::default(), Some(near)).await
+}
+
+async fn found(store: &Store, words: Words, near: Option<Near<'_>>) -> Vec<TraceId> {
+    let wanted = Wanted {
+        words,
+        near,
+        filter: Filter::default(),
+        contexts: false,
+    };
+    let found = store.search_candidates(&wanted).await.unwrap().found;
+    found.into_iter().map(|found| found.id).collect()
 }
 
 async fn counted(store: &Store, words: &[char]) -> (u64, u64, Vec<u64>) {
@@ -366,6 +371,73 @@ async fn without_the_extension_the_store_works_and_does_not_search() {
         owner("CURRENT_USER")
     );
     execute(&superuser, &back).await;
+}
+
+#[tokio::test]
+async fn a_search_that_nobody_waits_for_any_more_leaves_its_connection_fit_for_writing() {
+    let store = TestStore::on(Postgres).await;
+    let one = Connections {
+        max: 1,
+        ..Connections::default()
+    };
+    let db = Store::open_with(&store.location, &one, None).await.unwrap();
+    let db = db.making_documents(RULES);
+    // Given up wherever it waits, as when its client hangs up.
+    for waits in 0..30 {
+        {
+            let mut left = waits;
+            let mut search = pin!(with_word(&db, 'a'));
+            poll_fn(|cx| {
+                if left == 0 {
+                    return Poll::Ready(());
+                }
+                left -= 1;
+                search.as_mut().poll(cx).map(drop)
+            })
+            .await;
+        }
+        contributed(&store, &db, "apple").await;
+    }
+    db.close().await;
+}
+
+#[tokio::test]
+async fn a_search_says_that_it_saw_another_database_once_anybody_has_written() {
+    let store = TestStore::on(Postgres).await;
+    let db = searchable(&store).await;
+    contributed(&store, &db, "apple").await;
+    let seen = async || {
+        let words = Words {
+            any: vec![term('a')],
+            ..Words::default()
+        };
+        let wanted = Wanted {
+            words,
+            near: None,
+            filter: Filter::default(),
+            contexts: false,
+        };
+        let counted = db.search_statistics(&[], None).await.unwrap().snapshot;
+        let found = db.search_candidates(&wanted).await.unwrap().snapshot;
+        (counted.unwrap(), found.unwrap())
+    };
+    // Other databases of the server count too, so that equal ones cannot be expected here.
+    let before = seen().await;
+    // Through another handle, as another node would.
+    contributed(&store, &store, "pear").await;
+    let after = seen().await;
+    assert!(before.0 != after.0 && before.1 != after.1 && before.1 != after.0);
+}
+
+#[tokio::test]
+async fn an_extension_that_the_role_does_not_see_is_like_none() {
+    let store = TestStore::on(Postgres).await;
+    store
+        .execute("DROP EXTENSION vector CASCADE; CREATE SCHEMA apart; CREATE EXTENSION vector SCHEMA apart")
+        .await;
+    let again = Store::open(&store.location).await.unwrap();
+    assert!(!again.can_search());
+    again.close().await;
 }
 
 #[tokio::test]

@@ -177,6 +177,33 @@ async fn an_interrupt_does_not_wait_for_a_balancer() {
 }
 
 #[tokio::test]
+async fn a_search_that_was_asked_before_finds_what_another_node_has_written_since() {
+    let place = Place::on(Engine::Postgres).await;
+    let (one, other) = (place.serve().await, place.serve().await);
+    let user = one.user().await;
+    let elsewhere = user.at(other.address);
+    for word in ["zygomorphic", "ombrophilous", "xerothermic"] {
+        let found = async || {
+            let asked = json!({"q": format!("the {word} linker ends with an error")});
+            let answer = user.post("/api/v1/traces/search", asked).await.ok();
+            let results = answer["results"].as_array().unwrap().clone();
+            let titles = results.iter().map(|trace| trace["title"].as_str().unwrap());
+            titles.filter(|title| title.contains(word)).count()
+        };
+        assert_eq!((found().await, found().await), (0, 0));
+        let trace = json!({
+            "title": format!("The {word} linker ends with an error"),
+            "context_text": format!("Linking with the {word} linker ends with error 7 each time."),
+            "solution_text": "Set the option `stable` in its settings file, then link once more.",
+        });
+        elsewhere.post("/api/v1/traces", trace).await;
+        assert_eq!((found().await, found().await), (1, 1));
+    }
+    one.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test]
 async fn a_key_made_on_one_node_is_good_on_all_and_a_revoked_one_on_none() {
     let place = Place::on(Engine::Postgres).await;
     let (one, other) = (place.serve().await, place.serve().await);

@@ -140,6 +140,11 @@ fn prepared(args: &Args, endpoint: &Endpoint) -> Result<Launch> {
     for (name, value) in endpoint.settings() {
         launch.set(name, value);
     }
+    if args.server.database_url.is_some() {
+        // As the manual sizes the pool: two or three connections for each core of the database.
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        launch.set("DATABASE_POOL_SIZE", (cores * 5 / 2).to_string());
+    }
     Ok(launch)
 }
 

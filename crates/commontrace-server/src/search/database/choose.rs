@@ -2,23 +2,57 @@
 //! would take too long.
 //!
 //! A rare word decides more than a common one, and few documents have it: those are all read. Common
-//! words are looked for together: those documents first that have all of them, because they score
-//! highest and the shortest list bounds the work, then those that lack one, and so on until there are
-//! enough. How many there will be is estimated as if words came independently of each other; where
-//! that is wrong the statement's own limit holds.
+//! words are looked for together, plainly or where they are prominent: a combination says which, and
+//! whoever fulfils it scores at least what it promises. Those that promise most come first, until
+//! there are enough documents. How many fulfil one is estimated as if words came independently of
+//! each other; where that is wrong the statement's own limit holds.
 
-use commontrace_search::bm25::Weighed;
+use commontrace_search::bm25::{Collection, Scale, Weighed};
+use commontrace_search::stored::{PROMINENT, prominent_id};
 use commontrace_store::{COMBINATIONS, Words};
 
 /// Documents to read, about.
-const ROWS: f64 = 300.0;
+const ROWS: f64 = 200.0;
 /// Documents with common terms that are enough, about.
-const ENOUGH: f64 = 150.0;
+const ENOUGH: f64 = 50.0;
 /// Common terms that are looked for together.
 const TOGETHER: usize = 6;
+/// Work that may be spent on combinations, in entries of the index's lists: about 0.4 ms.
+const EFFORT: f64 = 80_000.0;
+/// How much longer it takes to look up an entry of the shortest list in the others than to pass over
+/// one of theirs, as measured on PostgreSQL 16.
+const LOOKED_UP: f64 = 20.0;
+/// What a single occurrence weighs, in halves.
+const PLAIN: u16 = 2;
 
-/// Chooses for a query with these terms, the heaviest first, in a collection of `documents`.
-pub fn choose(terms: &[Weighed<i32>], documents: u64) -> Words {
+/// A list of documents in the database's index.
+#[derive(Debug, Clone, Copy)]
+struct List {
+    id: i32,
+    documents: f64,
+    /// What a document of average length gets at least for being in it.
+    score: f32,
+}
+
+/// A common term: who has it, and with whom it is prominent, if there are any.
+type Common = [Option<List>; 2];
+
+/// Lists that a document must be in, all of them.
+#[derive(Debug, Clone)]
+struct Combination {
+    /// For each common term 0 if it does not matter, else 1 + the place in [`Common`].
+    levels: [u8; TOGETHER],
+    ids: Vec<i32>,
+    /// Documents that fulfil it, about.
+    documents: f64,
+    /// See [`EFFORT`].
+    effort: f64,
+    score: f32,
+}
+
+/// Chooses for a query with these terms, the heaviest first. `with` gives the number of documents
+/// that can be found by an id.
+pub fn choose(collection: Collection, terms: &[Weighed<i32>], with: impl Fn(i32) -> u64) -> Words {
     let mut words = Words::default();
     let mut left = ROWS;
     let mut common: Vec<&Weighed<i32>> = Vec::new();
@@ -38,59 +72,124 @@ pub fn choose(terms: &[Weighed<i32>], documents: u64) -> Words {
         return words;
     }
     common.truncate(TOGETHER);
-    let all = documents.max(1) as f64;
-    let expected = |terms: &[usize]| {
-        let share = |&at: &usize| (common[at].documents as f64 / all).min(1.0);
-        all * terms.iter().map(share).product::<f64>()
-    };
-    let mut found = 0.0;
-    for size in (2..=common.len()).rev() {
-        for combination in combinations(common.len(), size) {
-            let expected = expected(&combination);
-            if words.all.len() == COMBINATIONS || found >= ENOUGH || expected > left {
-                continue;
-            }
-            let ids: Vec<i32> = combination.iter().filter_map(|&at| common[at].id).collect();
-            // Who has these and more is found by these.
-            words
-                .all
-                .retain(|larger| !ids.iter().all(|id| larger.contains(id)));
-            words.all.push(ids);
-            left -= expected;
-            found += expected;
-        }
-    }
-    if words.all.is_empty() && words.any.is_empty() {
-        // Everything is common: those that have all of it, as many as may be read.
-        words.any.extend(
-            common
-                .first()
-                .filter(|_| common.len() == 1)
-                .and_then(|term| term.id),
-        );
-        if common.len() > 1 {
-            words
-                .all
-                .push(common.iter().filter_map(|term| term.id).collect());
-        }
-    }
+    let scale = Scale::new(collection, terms);
+    let average = collection.length / collection.documents.max(1);
+    let lists: Vec<Common> = common
+        .iter()
+        .map(|term| {
+            let list = |id, documents: u64, count| List {
+                id,
+                documents: documents as f64,
+                score: scale.part(scale.share(term.weight), count, average as u32),
+            };
+            let plain = term.id.map(|id| list(id, term.documents, PLAIN));
+            let prominent = term.id.map(prominent_id);
+            let prominent = prominent.map(|id| list(id, with(id), PROMINENT));
+            [plain, prominent.filter(|list| list.documents > 0.0)]
+        })
+        .collect();
+    words.all = choose_together(&lists, collection.documents.max(1) as f64, left);
     words
 }
 
-/// Lists the ways to choose `size` of the first `count` numbers, those with the lowest first.
-fn combinations(count: usize, size: usize) -> Vec<Vec<usize>> {
-    let mut chosen: Vec<Vec<usize>> = (0_u32..1 << count)
-        .filter(|set| set.count_ones() as usize == size)
-        .map(|set| (0..count).filter(|at| set >> at & 1 == 1).collect())
-        .collect();
-    chosen.sort_by_key(|combination: &Vec<usize>| {
-        (combination.iter().sum::<usize>(), combination.clone())
+/// Chooses the combinations that promise most, of which `left` documents may be read.
+fn choose_together(lists: &[Common], documents: f64, left: f64) -> Vec<Vec<i32>> {
+    let mut ordered = combinations(lists, documents);
+    ordered.sort_by(|a, b| {
+        (b.score.total_cmp(&a.score)).then_with(|| a.documents.total_cmp(&b.documents))
     });
+    let mut chosen: Vec<Combination> = Vec::new();
+    for next in &ordered {
+        if chosen.iter().any(|wider| wider.includes(next)) {
+            continue;
+        }
+        // Who fulfils a narrower one is found by the wider one.
+        let kept: Vec<Combination> = chosen
+            .iter()
+            .filter(|narrower| !next.includes(narrower))
+            .cloned()
+            .collect();
+        let sum = |of: fn(&Combination) -> f64| kept.iter().map(of).sum::<f64>() + of(next);
+        if kept.len() < COMBINATIONS
+            && sum(|combination| combination.documents) <= left
+            && sum(|combination| combination.effort) <= EFFORT
+        {
+            chosen = kept;
+            chosen.push(next.clone());
+        }
+        if chosen.iter().map(|c| c.documents).sum::<f64>() >= ENOUGH {
+            break;
+        }
+    }
+    if chosen.is_empty() {
+        // Everything is common: the best of it, as many as may be read.
+        chosen.extend(ordered.into_iter().next());
+    }
     chosen
+        .into_iter()
+        .map(|combination| combination.ids)
+        .collect()
+}
+
+/// Lists all combinations of terms that some document may fulfil.
+fn combinations(lists: &[Common], documents: f64) -> Vec<Combination> {
+    let mut all = vec![Combination {
+        levels: [0; TOGETHER],
+        ids: Vec::new(),
+        documents,
+        effort: 0.0,
+        score: 0.0,
+    }];
+    for (at, term) in lists.iter().enumerate() {
+        let narrower: Vec<Combination> = all
+            .iter()
+            .flat_map(|wider| {
+                let levels = (1..).zip(term);
+                levels.filter_map(|(level, list)| {
+                    let list = (*list)?;
+                    let mut combination = wider.clone();
+                    combination.levels[at] = level;
+                    combination.ids.push(list.id);
+                    combination.documents *= (list.documents / documents).min(1.0);
+                    combination.score += list.score;
+                    Some(combination)
+                })
+            })
+            .collect();
+        all.extend(narrower);
+    }
+    all.swap_remove(0);
+    for combination in &mut all {
+        combination.effort = effort(&combination.levels, lists);
+    }
+    all
+}
+
+/// What looking for a combination costs.
+fn effort(levels: &[u8; TOGETHER], lists: &[Common]) -> f64 {
+    let lengths = lists.iter().zip(levels).filter_map(|(term, &level)| {
+        let list = term.get(usize::from(level).checked_sub(1)?)?;
+        list.map(|list| list.documents)
+    });
+    let (mut sum, mut shortest) = (0.0, f64::INFINITY);
+    for length in lengths {
+        sum += length;
+        shortest = length.min(shortest);
+    }
+    sum + shortest * (LOOKED_UP - 1.0)
+}
+
+impl Combination {
+    /// Returns whether who fulfils `other` fulfils this one too.
+    fn includes(&self, other: &Self) -> bool {
+        self.levels.iter().zip(&other.levels).all(|(a, b)| a <= b)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     fn term(id: i32, documents: u64) -> Weighed<i32> {
@@ -102,33 +201,62 @@ mod tests {
         }
     }
 
+    /// Chooses of 100,000 documents, in which these terms are prominent so many times.
+    fn chosen(terms: &[Weighed<i32>], prominent: &[(i32, u64)]) -> Words {
+        let counts: HashMap<i32, u64> = prominent
+            .iter()
+            .map(|&(id, documents)| (prominent_id(id), documents))
+            .collect();
+        let collection = Collection {
+            documents: 100_000,
+            length: 20_000_000,
+        };
+        choose(collection, terms, |id| {
+            counts.get(&id).copied().unwrap_or(0)
+        })
+    }
+
     #[test]
     fn rare_terms_are_read_whole_and_common_ones_together() {
         let terms = [
             term(1, 3),
             term(2, 40),
-            term(3, 5_000),
-            term(4, 9_000),
+            term(3, 3_000),
+            term(4, 7_000),
             term(5, 50_000),
         ];
-        let words = choose(&terms, 100_000);
+        let words = chosen(&terms, &[]);
         assert_eq!(words.any, [1, 2]);
-        // 5,000, 9,000 and 50,000 of 100,000 meet in 225, which is enough.
+        // 3,000, 7,000 and 50,000 of 100,000 meet in 105, which is enough.
         assert_eq!(words.all, [vec![3, 4, 5]]);
     }
 
     #[test]
     fn where_few_have_all_common_terms_those_that_lack_one_are_read_too() {
-        let terms = [term(1, 2_000), term(2, 3_000), term(3, 4_000)];
-        let words = choose(&terms, 100_000);
-        // All three meet in 2 or 3; two of them in 60, 80 and 120.
+        let terms = [term(1, 1_000), term(2, 2_000), term(3, 2_500)];
+        // All three meet in hardly any; two of them in 20, 25 and 50.
+        let words = chosen(&terms, &[]);
         assert_eq!(words.all, [vec![1, 2], vec![1, 3], vec![2, 3]]);
+    }
+
+    #[test]
+    fn of_terms_that_most_have_those_with_whom_they_are_prominent_are_read() {
+        let terms = [term(1, 40_000), term(2, 50_000), term(3, 60_000)];
+        let prominent = [(1, 3_000), (2, 4_000), (3, 5_000)];
+        let words = chosen(&terms, &prominent);
+        assert_eq!(words.any, [0; 0]);
+        assert!(!words.all.is_empty());
+        for combination in &words.all {
+            let prominent = prominent.iter().map(|&(id, _)| prominent_id(id));
+            let shared = prominent.filter(|id| combination.contains(id)).count();
+            assert!(shared >= 2, "{words:?}");
+        }
     }
 
     #[test]
     fn a_young_collection_is_read_whole() {
         let terms = [term(1, 30), term(2, 25), term(3, 0)];
-        let words = choose(&terms, 30);
+        let words = chosen(&terms, &[]);
         assert_eq!(
             (words.any, words.all),
             (vec![1, 2, 3], Vec::<Vec<i32>>::new())
@@ -137,10 +265,10 @@ mod tests {
 
     #[test]
     fn a_query_of_common_terms_alone_still_reads_something() {
-        assert_eq!(choose(&[term(1, 90_000)], 100_000).any, [1]);
-        let words = choose(&[term(1, 90_000), term(2, 80_000)], 100_000);
+        assert_eq!(chosen(&[term(1, 90_000)], &[]).all, [[1]]);
+        let words = chosen(&[term(1, 90_000), term(2, 80_000)], &[]);
         assert_eq!(words.all, [vec![1, 2]]);
-        assert_eq!(choose(&[], 100_000), Words::default());
+        assert_eq!(chosen(&[], &[]), Words::default());
     }
 
     #[test]
@@ -150,9 +278,9 @@ mod tests {
             ..term(id, 50_000)
         };
         assert_eq!(
-            choose(&[term(1, 3), filler(2)], 100_000).all,
+            chosen(&[term(1, 3), filler(2)], &[]).all,
             Vec::<Vec<i32>>::new()
         );
-        assert_eq!(choose(&[filler(2)], 100_000).any, [2]);
+        assert_eq!(chosen(&[filler(2)], &[]).all, [[2]]);
     }
 }

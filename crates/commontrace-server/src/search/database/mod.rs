@@ -3,28 +3,21 @@
 //! What a trace is found by is written in the transactions that change it. Here the candidates that
 //! the database gives are scored and ranked with the formulas of the index in memory.
 
+mod answer;
 mod choose;
+mod remembered;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use commontrace_core::TraceId;
-use commontrace_search::bm25::{Collection, Fields, Scale, Weighed, weigh};
-use commontrace_search::document::{Answer, Query};
-use commontrace_search::query::{Analysis, analyze};
-use commontrace_search::ranking::{
-    CANDIDATES, Candidate, Facts, Legs, MAX_SIGNED, by_filters, by_text,
-};
-use commontrace_search::select::Best;
-use commontrace_search::stored::{self, Postings, signature_id, stored, tag_id, term_id};
-use commontrace_store::{
-    EmbeddingModel, Fill, Filter, Found, INDEXED_DIMENSIONS, MakeDocument, Near, Result, Scored,
-    SearchDocument, Store, Texts,
-};
+use commontrace_search::bm25::Fields;
+use commontrace_search::stored::{self, stored};
+use commontrace_store::{EmbeddingModel, Fill, MakeDocument, Result, SearchDocument, Store, Texts};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
+
+use self::remembered::Remembered;
 
 /// How the words of traces become what the database finds and scores them by.
 pub const MAKE_DOCUMENT: MakeDocument = MakeDocument {
@@ -32,13 +25,6 @@ pub const MAKE_DOCUMENT: MakeDocument = MakeDocument {
     make,
 };
 
-/// Nearest vectors that are asked for.
-const NEAREST: usize = 100;
-/// Vectors kept in view on the way through the index.
-const EF_SEARCH: usize = 100;
-/// Up to this many traces with a tag, comparing all their vectors costs no more than looking for
-/// them among all.
-const COMPARED: u64 = 4_000;
 /// Up to this many documents one more changes the statistics noticeably, so that what is written is
 /// counted at once.
 const YOUNG: u64 = 5_000;
@@ -78,6 +64,7 @@ pub struct DatabaseIndex {
     said_in_use: AtomicI64,
     /// The last change that was seen, and when it was seen first.
     newest: Mutex<(DateTime<Utc>, DateTime<Utc>)>,
+    remembered: Remembered,
 }
 
 impl DatabaseIndex {
@@ -91,6 +78,7 @@ impl DatabaseIndex {
             vectors: AtomicU64::new(0),
             said_in_use: AtomicI64::new(0),
             newest: Mutex::new((DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH)),
+            remembered: Remembered::default(),
         }
     }
 
@@ -188,15 +176,6 @@ impl DatabaseIndex {
         now - seen.1 > OVERLAP
     }
 
-    /// Answers a search.
-    pub async fn search(&self, store: &Store, query: &Query<'_>) -> Result<Answer> {
-        let text = query.text.filter(|text| !text.trim().is_empty());
-        match text {
-            Some(text) => self.search_text(store, query, &analyze(text)).await,
-            None => search_tags(store, query).await,
-        }
-    }
-
     /// Returns the model's number, once it is known without asking.
     async fn number(&self, store: &Store) -> Result<Option<i32>> {
         let Some(model) = &self.model else {
@@ -205,131 +184,6 @@ impl DatabaseIndex {
         let number = self.number.get_or_try_init(|| store.search_model(model));
         number.await.copied().map(Some)
     }
-
-    async fn search_text(
-        &self,
-        store: &Store,
-        query: &Query<'_>,
-        analysis: &Analysis,
-    ) -> Result<Answer> {
-        let number = self.number(store).await?;
-        let tags: Vec<i32> = query.tags.iter().map(|tag| tag_id(tag)).collect();
-        let signed: Vec<i32> = analysis
-            .signatures
-            .iter()
-            .map(|&s| signature_id(s))
-            .collect();
-        let mut asked: Vec<i32> = analysis
-            .terms
-            .iter()
-            .map(|term| term_id(&term.text))
-            .collect();
-        asked.extend(tags.iter().chain(&signed));
-        let statistics = store.search_statistics(&asked, number).await?;
-        let documents_with = |id: &i32| statistics.with.get(id).copied().unwrap_or(0);
-        let collection = Collection {
-            documents: statistics.documents,
-            length: statistics.length,
-        };
-        // A term of a document that was written this moment may not be counted yet.
-        let terms = weigh(collection, &analysis.terms, |text| {
-            let id = term_id(text);
-            Some((id, documents_with(&id)))
-        });
-        let signed: Vec<i32> = signed
-            .into_iter()
-            .filter(|id| documents_with(id) <= MAX_SIGNED as u64)
-            .collect();
-        let mut words = choose::choose(&terms, collection.documents);
-        words.any.extend(&signed);
-        let filter = Filter {
-            tags: &tags,
-            only_tag: match query.tags {
-                [tag] => Some(tag),
-                _ => None,
-            },
-            valid_at: (!query.include_expired)
-                .then(|| DateTime::from_timestamp_micros(query.now))
-                .flatten(),
-        };
-        let rarest = tags.iter().map(documents_with).min();
-        let near = self.near(query, number, rarest);
-        let (by_words, nearest) = store.search_candidates(&words, near, filter).await?;
-        let semantic = near.is_some() && (statistics.vectors > 0 || !nearest.is_empty());
-        let scorer = Scorer::new(collection, &terms, &signed);
-        let candidates = scorer.candidates(&by_words, &nearest);
-        let ids: Vec<TraceId> = candidates.keys().copied().collect();
-        let scored = store
-            .search_facts(&ids, near, query.context.is_some())
-            .await?;
-        let (facts, similarities): (Vec<Facts>, Vec<Option<f32>>) =
-            scored.into_iter().map(facts).unzip();
-        let legs = Legs {
-            shape: analysis.shape,
-            lexical: candidates.values().any(|found| found.lexical > 0.0),
-            semantic,
-        };
-        let ranked = facts
-            .iter()
-            .zip(similarities)
-            .enumerate()
-            .filter(|(_, (facts, _))| query.include_expired || !facts.expired(query.now))
-            .map(|(key, (facts, similarity))| Candidate {
-                facts,
-                key: key as u32,
-                lexical: candidates[&facts.id].lexical,
-                same_error: candidates[&facts.id].same_error,
-                similarity,
-            });
-        Ok(by_text(query, legs, ranked, |key| {
-            candidates[&facts[key as usize].id].matched
-        }))
-    }
-
-    /// Which vectors to compare for a query; `rarest` is how many traces the rarest of its tags has.
-    fn near<'q>(
-        &self,
-        query: &Query<'q>,
-        number: Option<i32>,
-        rarest: Option<u64>,
-    ) -> Option<Near<'q>> {
-        let (model, vector) = (self.model.as_ref()?, query.vector?);
-        let usable = vector.len() == model.dimensions
-            && vector.iter().all(|x| x.is_finite())
-            && vector.iter().any(|x| x.abs() >= f32::MIN_POSITIVE);
-        usable.then_some(Near {
-            model: number?,
-            vector,
-            limit: NEAREST,
-            ef_search: EF_SEARCH,
-            exact: model.dimensions > INDEXED_DIMENSIONS
-                || rarest.is_some_and(|traces| traces <= COMPARED),
-        })
-    }
-}
-
-/// Finds traces by tags alone.
-async fn search_tags(store: &Store, query: &Query<'_>) -> Result<Answer> {
-    let found = store
-        .search_tagged(query.tags, query.context.is_some())
-        .await?;
-    let found: Vec<Facts> = found.into_iter().map(|scored| facts(scored).0).collect();
-    let valid = found
-        .iter()
-        .filter(|facts| query.include_expired || !facts.expired(query.now));
-    Ok(by_filters(query, valid))
-}
-
-fn facts(scored: Scored) -> (Facts, Option<f32>) {
-    let facts = Facts {
-        id: scored.id,
-        trust: scored.trust_score,
-        valid_until: scored.valid_until.map(|end| end.timestamp_micros()),
-        created_at: scored.created_at.timestamp_micros(),
-        review_after: scored.review_after.map(|due| due.timestamp_micros()),
-        fingerprint: scored.context,
-    };
-    (facts, scored.similarity)
 }
 
 /// Makes what is missing to search by, of all traces or of those that changed at `since` or later.
@@ -358,77 +212,5 @@ pub async fn fill(
             return Ok(made);
         }
         step.after = filled.last;
-    }
-}
-
-/// How a candidate's words match.
-#[derive(Debug, Clone, Copy, Default)]
-struct Lexical {
-    lexical: f32,
-    same_error: bool,
-    matched: usize,
-}
-
-/// Scores documents by their words.
-struct Scorer<'a> {
-    scale: Scale,
-    /// Terms with their shares of the highest score.
-    terms: Vec<(&'a Weighed<i32>, f32)>,
-    signed: &'a [i32],
-}
-
-impl<'a> Scorer<'a> {
-    fn new(collection: Collection, terms: &'a [Weighed<i32>], signed: &'a [i32]) -> Self {
-        let scale = Scale::new(collection, terms);
-        let terms = terms.iter().map(|term| (term, scale.share(term.weight)));
-        Self {
-            scale,
-            terms: terms.collect(),
-            signed,
-        }
-    }
-
-    fn score(&self, found: &Found) -> Lexical {
-        let (Some(length), Some(postings)) = (found.length, &found.postings) else {
-            return Lexical::default();
-        };
-        let (length, postings) = (length.unsigned_abs(), Postings(postings));
-        let mut scored = Lexical {
-            same_error: self.signed.iter().any(|&id| postings.weight(id).is_some()),
-            ..Lexical::default()
-        };
-        for (term, share) in &self.terms {
-            let Some(count) = term.id.and_then(|id| postings.weight(id)) else {
-                continue;
-            };
-            scored.lexical += self.scale.part(*share, count, length);
-            scored.matched += usize::from(!term.filler);
-        }
-        scored
-    }
-
-    /// Chooses the best of those found by words, and joins them with the nearest.
-    fn candidates(&self, by_words: &[Found], nearest: &[Found]) -> HashMap<TraceId, Lexical> {
-        let mut best = Best::new(CANDIDATES);
-        let mut chosen: HashMap<TraceId, Lexical> = nearest
-            .iter()
-            .map(|found| (found.trace_id, self.score(found)))
-            .collect();
-        let scored: Vec<(TraceId, Lexical)> = by_words
-            .iter()
-            .map(|found| (found.trace_id, self.score(found)))
-            .collect();
-        for (at, (id, scored)) in scored.iter().enumerate() {
-            if scored.same_error {
-                chosen.insert(*id, *scored);
-            } else if scored.lexical > 0.0 {
-                best.push(scored.lexical, at as u32);
-            }
-        }
-        for (_, at) in best.into_sorted() {
-            let (id, scored) = scored[at as usize];
-            chosen.insert(id, scored);
-        }
-        chosen
     }
 }

@@ -1,0 +1,87 @@
+//! Candidates of recent searches.
+//!
+//! Where a command fails for many at once, many ask the same within a moment. As long as the database
+//! shows the same, they get the same candidates without looking for them again; whatever anybody
+//! writes ends that, so nothing is ever out of date.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use commontrace_search::document::Query;
+use commontrace_store::{Found, Snapshot};
+
+/// Memory for candidates.
+const BYTES: usize = 8 << 20;
+/// How long candidates are kept, in microseconds: some may have stopped being valid meanwhile, and
+/// others be there in their place.
+const KEPT: i64 = 5_000_000;
+
+/// Candidates of the searches that saw the newest snapshot.
+#[derive(Debug, Default)]
+pub struct Remembered(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    snapshot: Option<Snapshot>,
+    /// When the first of them was read, in microseconds since 1970.
+    since: i64,
+    bytes: usize,
+    found: HashMap<Asked, Arc<[Found]>>,
+}
+
+/// What candidates depend on, besides the database.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Asked {
+    text: String,
+    tags: Vec<String>,
+    include_expired: bool,
+    contexts: bool,
+    /// Its vector follows from the text, if it could be had in time.
+    vector: bool,
+}
+
+impl Asked {
+    fn by(query: &Query<'_>) -> Self {
+        Self {
+            text: query.text.unwrap_or_default().to_owned(),
+            tags: query.tags.to_vec(),
+            include_expired: query.include_expired,
+            contexts: query.context.is_some(),
+            vector: query.vector.is_some(),
+        }
+    }
+}
+
+impl Remembered {
+    /// Returns the candidates for a query, if they were read when the database showed the same.
+    pub fn get(&self, query: &Query<'_>, snapshot: Option<&Snapshot>) -> Option<Arc<[Found]>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = snapshot.is_some() && kept.snapshot.as_ref() == snapshot;
+        let recent = (0..KEPT).contains(&query.now.wrapping_sub(kept.since));
+        (same && recent)
+            .then(|| kept.found.get(&Asked::by(query)).cloned())
+            .flatten()
+    }
+
+    /// Remembers the candidates for a query and forgets those of other snapshots.
+    pub fn put(&self, query: &Query<'_>, snapshot: Option<Snapshot>, found: &Arc<[Found]>) {
+        if snapshot.is_none() {
+            return;
+        }
+        let of = |found: &Found| size_of::<Found>() + found.postings.as_ref().map_or(0, Vec::len);
+        let bytes: usize = found.iter().map(of).sum();
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = (0..KEPT).contains(&query.now.wrapping_sub(kept.since));
+        if kept.snapshot != snapshot || !recent {
+            *kept = Kept {
+                snapshot,
+                since: query.now,
+                ..Kept::default()
+            };
+        }
+        if kept.bytes + bytes <= BYTES {
+            kept.bytes += bytes;
+            kept.found.insert(Asked::by(query), Arc::clone(found));
+        }
+    }
+}

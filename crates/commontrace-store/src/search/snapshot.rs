@@ -1,0 +1,11 @@
+//! Telling whether two statements saw the same database.
+
+/// Which transactions a statement saw. Two statements with equal snapshots saw the same rows, because
+/// every change is one of a transaction that one of them did not see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot(pub(super) String);
+
+/// The snapshot of the statement that it is part of, in PostgreSQL's notation. None on a standby,
+/// whose snapshots do not list the transactions in progress.
+pub(super) const SNAPSHOT: &str =
+    "(SELECT CASE WHEN NOT pg_is_in_recovery() THEN pg_current_snapshot()::TEXT END)";
