@@ -233,8 +233,8 @@ mod tests {
 
     #[test]
     fn where_few_have_all_common_terms_those_that_lack_one_are_read_too() {
-        let terms = [term(1, 1_000), term(2, 2_000), term(3, 2_500)];
-        // All three meet in hardly any; two of them in 20, 25 and 50.
+        let terms = [term(1, 500), term(2, 2_000), term(3, 2_500)];
+        // All three meet in hardly any; two of them in 10, 12 and 50.
         let words = chosen(&terms, &[]);
         assert_eq!(words.all, [vec![1, 2], vec![1, 3], vec![2, 3]]);
     }
