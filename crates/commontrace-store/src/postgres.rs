@@ -71,9 +71,8 @@ impl Connections {
     }
 
     fn limit(&self, options: PgConnectOptions) -> PgConnectOptions {
-        // Statements are prepared, few in kind and short: to plan one anew for its values, or to
-        // compile it, takes longer than to run it.
-        let options = options.options([("plan_cache_mode", "force_generic_plan"), ("jit", "off")]);
+        // Statements are short: to compile one takes longer than to run it.
+        let options = options.options([("jit", "off")]);
         options.options([
             ("statement_timeout", self.statement_timeout.as_millis()),
             ("lock_timeout", self.lock_timeout.as_millis()),

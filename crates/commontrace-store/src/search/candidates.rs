@@ -235,7 +235,7 @@ fn postings(statement: &mut Statement, scored: &[i32]) -> Result<String, sqlx::E
     if scored.len() > FEW {
         return Ok("d.postings".to_owned());
     }
-    let scored = statement.bind(scored.to_vec())?;
+    let scored = statement.bind_list(scored)?;
     Ok(format!(
         "(SELECT STRING_AGG(SUBSTRING(d.postings FROM WIDTH_BUCKET(q, d.terms) * 6 - 5 FOR 6), '')
           FROM UNNEST({scored}) AS q WHERE d.terms[WIDTH_BUCKET(q, d.terms)] = q)"
@@ -248,16 +248,16 @@ fn conditions(
     words: &Words,
     filter: Filter<'_>,
 ) -> Result<String, sqlx::Error> {
-    let mut any = vec![format!("d.terms && {}", statement.bind(words.any.clone())?)];
+    let mut any = vec![format!("d.terms && {}", statement.bind_list(&words.any)?)];
     if !words.all.is_empty() {
         for n in 0..COMBINATIONS {
             let terms = words.all.get(n).map_or(&NOTHING[..], Vec::as_slice);
-            any.push(format!("d.terms @> {}", statement.bind(terms.to_vec())?));
+            any.push(format!("d.terms @> {}", statement.bind_list(terms)?));
         }
     }
     let mut conditions = String::new();
     if !filter.tags.is_empty() {
-        let tags = statement.bind(filter.tags.to_vec())?;
+        let tags = statement.bind_list(filter.tags)?;
         conditions += &format!(" AND d.terms @> {tags}");
     }
     conditions += &validity(statement, filter, "d")?;
@@ -281,7 +281,7 @@ fn nearest(
             }
             (None, []) => ("search_documents", String::new()),
             (None, tags) => {
-                let tags = statement.bind(tags.to_vec())?;
+                let tags = statement.bind_list(tags)?;
                 ("search_documents", format!(" AND f.terms @> {tags}"))
             }
         };
@@ -296,7 +296,7 @@ fn nearest(
     } else {
         let mut conditions = String::new();
         if !filter.tags.is_empty() {
-            let tags = statement.bind(filter.tags.to_vec())?;
+            let tags = statement.bind_list(filter.tags)?;
             conditions += &format!(
                 " AND (SELECT f.terms @> {tags} FROM search_documents f
                        WHERE f.trace_id = v.trace_id)"

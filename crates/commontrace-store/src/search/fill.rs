@@ -56,6 +56,7 @@ impl Store {
                 made: 0,
             });
         };
+        let wanted = self.demand.one();
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT t.id, t.revision, t.title, t.context_text, t.solution_text, t.tags
              FROM traces t LEFT JOIN search_documents d ON d.trace_id = t.id
@@ -69,6 +70,7 @@ impl Store {
         .bind(STEP)
         .fetch_all(pool)
         .await?;
+        drop(wanted);
         let last = rows.last().map(|row| row.id);
         // Long texts take a while, which requests on this thread must not wait for.
         let made = tokio::task::spawn_blocking(move || {
@@ -104,6 +106,7 @@ impl Store {
             });
         };
         let number = self.search_model(model).await?;
+        let wanted = self.demand.one();
         let rows: Vec<(TraceId,)> = sqlx::query_as(
             "SELECT e.trace_id
              FROM embeddings e
@@ -123,6 +126,7 @@ impl Store {
         .bind(STEP)
         .fetch_all(pool)
         .await?;
+        drop(wanted);
         let ids: Vec<TraceId> = rows.into_iter().map(|(id,)| id).collect();
         let last = ids.last().copied();
         let model = model.clone();

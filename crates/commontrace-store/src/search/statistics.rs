@@ -43,9 +43,9 @@ impl Store {
         let rows: Vec<(Option<String>, Option<i32>, i64)> =
             on_postgres!(self, |db| sqlx::query_as(AssertSqlSafe(format!(
                 "SELECT NULL AS name, term, documents AS total FROM search_terms
-             WHERE term = ANY ($1)
+             WHERE term = ANY ((SELECT $1)::INTEGER[])
              UNION ALL
-             SELECT name, NULL, total FROM search_totals WHERE name = ANY ($2)
+             SELECT name, NULL, total FROM search_totals WHERE name = ANY ((SELECT $2)::TEXT[])
              UNION ALL
              SELECT $3 || {SNAPSHOT}, NULL, 0"
             )))

@@ -85,7 +85,8 @@ async fn retry(
     if json {
         say(json!({ "retried": retried }));
     } else {
-        say(format_args!("{retried} jobs are tried again"));
+        let jobs = if retried == 1 { "job is" } else { "jobs are" };
+        say(format_args!("{retried} {jobs} tried again"));
     }
     Ok(())
 }

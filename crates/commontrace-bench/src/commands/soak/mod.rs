@@ -265,7 +265,7 @@ impl Soak {
 }
 
 /// The most texts that the server embeds at once.
-const BATCH: usize = 32;
+const BATCH: usize = 16;
 
 fn targets(deployment: &Deployment) -> Vec<Target> {
     let nodes = deployment.nodes.iter();

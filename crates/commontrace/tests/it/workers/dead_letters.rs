@@ -84,7 +84,7 @@ async fn a_text_that_always_fails_is_a_dead_letter_until_it_is_tried_again(
     })
     .await;
     let said = place.run(&["admin", "jobs", "--retry", id]).await.ok();
-    assert_eq!(said, "1 jobs are tried again\n");
+    assert_eq!(said, "1 job is tried again\n");
     user.until_embedded().await;
     until("it is not counted any more", async || {
         works.metric(DEAD).await == Some(0.0)
