@@ -139,6 +139,8 @@ impl Server {
                 .arg(&self.socket)
                 .args(["-c", "listen_addresses=", "-c", "fsync=off"])
                 .args(["-c", "max_connections=300", "-c", "shared_buffers=32MB"])
+                // A standby that was away for a checkpoint finds what it missed.
+                .args(["-c", "wal_keep_size=1GB"])
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(log)
