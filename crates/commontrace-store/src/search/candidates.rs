@@ -147,7 +147,7 @@ impl Store {
         let found = rows.into_iter().filter(|row| seen.insert(row.id));
         Ok(Candidates {
             found: found.map(Row::read).collect(),
-            snapshot: snapshot.map(Snapshot),
+            snapshot: snapshot.map(Snapshot::of),
         })
     }
 

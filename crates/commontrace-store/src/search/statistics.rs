@@ -66,7 +66,7 @@ impl Store {
                 (Some("documents"), _) => found.documents = total,
                 (Some("length"), _) => found.length = total,
                 (Some(name), _) => match name.strip_prefix(SEEN) {
-                    Some(seen) => found.snapshot = Some(Snapshot(seen.to_owned())),
+                    Some(seen) => found.snapshot = Some(Snapshot::of(seen)),
                     None => found.vectors = total,
                 },
                 (None, None) => {}

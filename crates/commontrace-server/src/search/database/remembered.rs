@@ -36,8 +36,8 @@ struct Asked {
     tags: Vec<String>,
     include_expired: bool,
     contexts: bool,
-    /// Its vector follows from the text, if it could be had in time.
-    vector: bool,
+    /// The bits of its vector, if it could be had in time.
+    vector: Option<Vec<u32>>,
 }
 
 impl Asked {
@@ -47,7 +47,9 @@ impl Asked {
             tags: query.tags.to_vec(),
             include_expired: query.include_expired,
             contexts: query.context.is_some(),
-            vector: query.vector.is_some(),
+            vector: query
+                .vector
+                .map(|vector| vector.iter().map(|x| x.to_bits()).collect()),
         }
     }
 }
@@ -69,7 +71,8 @@ impl Remembered {
             return;
         }
         let of = |found: &Found| size_of::<Found>() + found.postings.as_ref().map_or(0, Vec::len);
-        let bytes: usize = found.iter().map(of).sum();
+        let vector = query.vector.map_or(0, size_of_val);
+        let bytes = found.iter().map(of).sum::<usize>() + vector;
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = (0..KEPT).contains(&query.now.wrapping_sub(kept.since));
         if kept.snapshot != snapshot || !recent {
@@ -83,5 +86,45 @@ impl Remembered {
             kept.bytes += bytes;
             kept.found.insert(Asked::by(query), Arc::clone(found));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked<'q>(text: &'q str, vector: &'q [f32], now: i64) -> Query<'q> {
+        Query {
+            text: Some(text),
+            vector: Some(vector),
+            tags: &[],
+            context: None,
+            include_expired: true,
+            now,
+            limit: 10,
+            abstain: true,
+        }
+    }
+
+    #[test]
+    fn candidates_are_remembered_for_the_same_question_and_snapshot_and_for_seconds() {
+        let (remembered, nothing) = (Remembered::default(), Arc::from([]));
+        let (before, after) = (Snapshot::of("1:2:"), Snapshot::of("1:3:"));
+        let first = asked("a", &[1.0], 0);
+        remembered.put(&first, Some(before.clone()), &nothing);
+        assert!(remembered.get(&first, Some(&before)).is_some());
+        assert!(remembered.get(&first, Some(&after)).is_none());
+        assert!(remembered.get(&first, None).is_none());
+        for other in [
+            asked("b", &[1.0], 0),
+            asked("a", &[2.0], 0),
+            asked("a", &[1.0], KEPT),
+            asked("a", &[1.0], -1),
+        ] {
+            assert!(remembered.get(&other, Some(&before)).is_none());
+        }
+        remembered.put(&first, Some(after.clone()), &nothing);
+        assert!(remembered.get(&first, Some(&after)).is_some());
+        assert!(remembered.get(&first, Some(&before)).is_none());
     }
 }
