@@ -73,13 +73,13 @@ pub fn stored(fields: Fields<'_>) -> StoredDocument {
     }
 }
 
-/// The scored part of a stored document or some of it: entries of four bytes for the id and two for the weight,
-/// both little-endian, ascending by id.
+/// What a stored document is scored by, or some of it: entries of four bytes for the id and two for
+/// the weight, both little-endian, ascending by id.
 #[derive(Debug, Clone, Copy)]
 pub struct Postings<'a>(pub &'a [u8]);
 
 impl Postings<'_> {
-    /// Returns the weight of a term's occurrences; zero if it is a signature that is there.
+    /// Returns the weight of a term's occurrences; zero if it is only found by that.
     #[must_use]
     pub fn weight(&self, id: i32) -> Option<u16> {
         let (entries, _) = self.0.as_chunks::<ENTRY>();

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 /// The password of both servers' superuser; it must not turn up in anything that is printed.
 pub const PASSWORD: &str = "correct-horse-battery-staple";
 /// How long a server may take to come up, on a machine under load.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(300);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A primary and its standby.

@@ -20,7 +20,7 @@ use super::statement::Statement;
 use crate::pool::on_postgres;
 use crate::{Result, Store};
 
-/// Documents read at most that have words of the query.
+/// Documents read at most that have rare words of the query, and that have common ones together.
 const WORDS_ROWS: usize = 250;
 /// Up to so many terms to be scored by are looked for in each document.
 const FEW: usize = 24;
@@ -197,11 +197,14 @@ fn candidates(
             ),
             None => "NULL::DOUBLE PRECISION".to_owned(),
         };
-        let conditions = conditions(&mut statement, words, *filter)?;
-        proposed.push(format!(
-            "(SELECT d.trace_id, d.length, {postings} AS postings, {distance} AS distance
-              FROM search_documents d WHERE {conditions} LIMIT {WORDS_ROWS})"
-        ));
+        let filter = document_filter(&mut statement, *filter)?;
+        // Each with a limit of its own, so that common words take no place of rare ones.
+        for condition in conditions(&mut statement, words)? {
+            proposed.push(format!(
+                "(SELECT d.trace_id, d.length, {postings} AS postings, {distance} AS distance
+                  FROM search_documents d WHERE ({condition}){filter} LIMIT {WORDS_ROWS})"
+            ));
+        }
     }
     if let Some(((near, _), vector)) = near {
         let nearest = nearest(&mut statement, *near, vector, *filter)?;
@@ -242,26 +245,32 @@ fn postings(statement: &mut Statement, scored: &[i32]) -> Result<String, sqlx::E
     ))
 }
 
-/// What the document `d` must fulfil to be proposed.
-fn conditions(
-    statement: &mut Statement,
-    words: &Words,
-    filter: Filter<'_>,
-) -> Result<String, sqlx::Error> {
-    let mut any = vec![format!("d.terms && {}", statement.bind_list(&words.any)?)];
+/// By which words the document `d` is proposed: rare ones, and common ones together.
+fn conditions(statement: &mut Statement, words: &Words) -> Result<Vec<String>, sqlx::Error> {
+    let mut conditions = Vec::new();
+    if !words.any.is_empty() {
+        conditions.push(format!("d.terms && {}", statement.bind_list(&words.any)?));
+    }
     if !words.all.is_empty() {
+        let mut together = Vec::with_capacity(COMBINATIONS);
         for n in 0..COMBINATIONS {
             let terms = words.all.get(n).map_or(&NOTHING[..], Vec::as_slice);
-            any.push(format!("d.terms @> {}", statement.bind_list(terms)?));
+            together.push(format!("d.terms @> {}", statement.bind_list(terms)?));
         }
+        conditions.push(together.join(" OR "));
     }
+    Ok(conditions)
+}
+
+/// What else the document `d` must fulfil.
+fn document_filter(statement: &mut Statement, filter: Filter<'_>) -> Result<String, sqlx::Error> {
     let mut conditions = String::new();
     if !filter.tags.is_empty() {
         let tags = statement.bind_list(filter.tags)?;
         conditions += &format!(" AND d.terms @> {tags}");
     }
     conditions += &validity(statement, filter, "d")?;
-    Ok(format!("({}){conditions}", any.join(" OR ")))
+    Ok(conditions)
 }
 
 /// How to find the nearest vectors; uses `s.ready` of [`SETTINGS`].

@@ -57,10 +57,13 @@ impl DatabaseIndex {
         signed.retain(|&id| documents_with(id) <= MAX_SIGNED as u64);
         let rarest = tags.iter().map(|&tag| documents_with(tag)).min();
         let near = self.near(query, number, rarest);
+        // What the filter lets through, if the tags' traces are the rarest's.
+        let all = statistics.documents.max(1) as f64;
+        let passing = rarest.map_or(1.0, |traces| (traces.max(1) as f64 / all).min(1.0));
         let found = match self.remembered.get(query, statistics.snapshot.as_ref()) {
             Some(found) => found,
             None => {
-                let mut words = choose(collection, &terms, documents_with);
+                let mut words = choose(collection, &terms, passing, documents_with);
                 words.any.extend(&signed);
                 words.scored = terms.iter().filter_map(|term| term.id).collect();
                 words.scored.extend(&signed);
@@ -73,7 +76,10 @@ impl DatabaseIndex {
                 };
                 let candidates = store.search_candidates(&wanted).await?;
                 let found = candidates.found.into();
-                self.remembered.put(query, candidates.snapshot, &found);
+                // Or they were chosen by counts of another database.
+                if candidates.snapshot == statistics.snapshot {
+                    self.remembered.put(query, candidates.snapshot, &found);
+                }
                 found
             }
         };

@@ -50,11 +50,17 @@ struct Combination {
     score: f32,
 }
 
-/// Chooses for a query with these terms, the heaviest first. `with` gives the number of documents
-/// that can be found by an id.
-pub fn choose(collection: Collection, terms: &[Weighed<i32>], with: impl Fn(i32) -> u64) -> Words {
+/// Chooses for a query with these terms, the heaviest first, of whose documents the filter lets the
+/// part `passing` through, more than 0 and at most 1. `with` gives the number of documents that can
+/// be found by an id.
+pub fn choose(
+    collection: Collection,
+    terms: &[Weighed<i32>],
+    passing: f64,
+    with: impl Fn(i32) -> u64,
+) -> Words {
     let mut words = Words::default();
-    let mut left = ROWS;
+    let mut left = ROWS / passing;
     let mut common: Vec<&Weighed<i32>> = Vec::new();
     for term in terms {
         let Some(id) = term.id else { continue };
@@ -88,12 +94,14 @@ pub fn choose(collection: Collection, terms: &[Weighed<i32>], with: impl Fn(i32)
             [plain, prominent.filter(|list| list.documents > 0.0)]
         })
         .collect();
-    words.all = choose_together(&lists, collection.documents.max(1) as f64, left);
+    let documents = collection.documents.max(1) as f64;
+    words.all = choose_together(&lists, documents, left, ENOUGH / passing);
     words
 }
 
-/// Chooses the combinations that promise most, of which `left` documents may be read.
-fn choose_together(lists: &[Common], documents: f64, left: f64) -> Vec<Vec<i32>> {
+/// Chooses the combinations that promise most, until there are `enough` documents, of which `left`
+/// may be read.
+fn choose_together(lists: &[Common], documents: f64, left: f64, enough: f64) -> Vec<Vec<i32>> {
     let mut ordered = combinations(lists, documents);
     ordered.sort_by(|a, b| {
         (b.score.total_cmp(&a.score)).then_with(|| a.documents.total_cmp(&b.documents))
@@ -117,13 +125,14 @@ fn choose_together(lists: &[Common], documents: f64, left: f64) -> Vec<Vec<i32>>
             chosen = kept;
             chosen.push(next.clone());
         }
-        if chosen.iter().map(|c| c.documents).sum::<f64>() >= ENOUGH {
+        if chosen.iter().map(|c| c.documents).sum::<f64>() >= enough {
             break;
         }
     }
     if chosen.is_empty() {
-        // Everything is common: the best of it, as many as may be read.
-        chosen.extend(ordered.into_iter().next());
+        // Everything is common: the best of what enough have, as many as may be read.
+        let plenty = ordered.iter().find(|next| next.documents >= enough);
+        chosen.extend(plenty.or(ordered.first()).cloned());
     }
     chosen
         .into_iter()
@@ -211,9 +220,33 @@ mod tests {
             documents: 100_000,
             length: 20_000_000,
         };
-        choose(collection, terms, |id| {
+        choose(collection, terms, 1.0, |id| {
             counts.get(&id).copied().unwrap_or(0)
         })
+    }
+
+    #[test]
+    fn where_all_lists_are_long_something_is_read_that_many_have() {
+        let terms = [1, 2, 3, 4, 5, 6].map(|id| term(id, 50_000));
+        let prominent = [1, 2, 3, 4, 5, 6].map(|id| (id, 5_000));
+        let words = chosen(&terms, &prominent);
+        let [ids] = &words.all[..] else {
+            panic!("one combination, {words:?}");
+        };
+        let share = |id: &i32| if (1..=6).contains(id) { 0.5 } else { 0.05 };
+        let expected = 100_000.0 * ids.iter().map(share).product::<f64>();
+        assert!(expected >= ENOUGH, "{words:?}");
+    }
+
+    #[test]
+    fn where_a_filter_lets_few_through_more_is_read() {
+        let collection = Collection {
+            documents: 100_000,
+            length: 20_000_000,
+        };
+        let terms = [term(1, 5_000), term(2, 9_000)];
+        let words = choose(collection, &terms, 0.01, |_| 0);
+        assert_eq!(words.any, [1, 2]);
     }
 
     #[test]

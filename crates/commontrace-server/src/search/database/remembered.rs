@@ -2,7 +2,8 @@
 //!
 //! Where a command fails for many at once, many ask the same within a moment. As long as the database
 //! shows the same, they get the same candidates without looking for them again; whatever anybody
-//! writes ends that, so nothing is ever out of date.
+//! writes ends that. What they saw is told apart by the ids of transactions, which a failover may give
+//! out again, so nothing is kept for longer than a moment either.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +15,7 @@ use commontrace_store::{Found, Snapshot};
 const BYTES: usize = 8 << 20;
 /// How long candidates are kept, in microseconds: some may have stopped being valid meanwhile, and
 /// others be there in their place.
-const KEPT: i64 = 5_000_000;
+const KEPT: u64 = 5_000_000;
 
 /// Candidates of the searches that saw the newest snapshot.
 #[derive(Debug, Default)]
@@ -54,13 +55,36 @@ impl Asked {
     }
 }
 
+impl Asked {
+    /// The memory that it takes, about.
+    fn bytes(&self) -> usize {
+        let tags: usize = self
+            .tags
+            .iter()
+            .map(|tag| size_of::<String>() + tag.len())
+            .sum();
+        let vector = self
+            .vector
+            .as_ref()
+            .map_or(0, |bits| size_of_val(&bits[..]));
+        2 * size_of::<Self>() + self.text.len() + tags + vector
+    }
+}
+
+impl Kept {
+    /// Whether candidates of that time are good at `now`. Requests do not come in the order in which
+    /// they looked at the clock.
+    fn is_recent(&self, now: i64) -> bool {
+        now.abs_diff(self.since) < KEPT
+    }
+}
+
 impl Remembered {
     /// Returns the candidates for a query, if they were read when the database showed the same.
     pub fn get(&self, query: &Query<'_>, snapshot: Option<&Snapshot>) -> Option<Arc<[Found]>> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let same = snapshot.is_some() && kept.snapshot.as_ref() == snapshot;
-        let recent = (0..KEPT).contains(&query.now.wrapping_sub(kept.since));
-        (same && recent)
+        (same && kept.is_recent(query.now))
             .then(|| kept.found.get(&Asked::by(query)).cloned())
             .flatten()
     }
@@ -71,20 +95,19 @@ impl Remembered {
             return;
         }
         let of = |found: &Found| size_of::<Found>() + found.postings.as_ref().map_or(0, Vec::len);
-        let vector = query.vector.map_or(0, size_of_val);
-        let bytes = found.iter().map(of).sum::<usize>() + vector;
+        let asked = Asked::by(query);
+        let bytes = found.iter().map(of).sum::<usize>() + asked.bytes();
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let recent = (0..KEPT).contains(&query.now.wrapping_sub(kept.since));
-        if kept.snapshot != snapshot || !recent {
+        if kept.snapshot != snapshot || !kept.is_recent(query.now) {
             *kept = Kept {
                 snapshot,
                 since: query.now,
                 ..Kept::default()
             };
         }
-        if kept.bytes + bytes <= BYTES {
+        if kept.bytes + bytes <= BYTES && !kept.found.contains_key(&asked) {
             kept.bytes += bytes;
-            kept.found.insert(Asked::by(query), Arc::clone(found));
+            kept.found.insert(asked, Arc::clone(found));
         }
     }
 }
@@ -110,7 +133,7 @@ mod tests {
     fn candidates_are_remembered_for_the_same_question_and_snapshot_and_for_seconds() {
         let (remembered, nothing) = (Remembered::default(), Arc::from([]));
         let (before, after) = (Snapshot::of("1:2:"), Snapshot::of("1:3:"));
-        let first = asked("a", &[1.0], 0);
+        let (first, tags) = (asked("a", &[1.0], 0), ["t".to_owned()]);
         remembered.put(&first, Some(before.clone()), &nothing);
         assert!(remembered.get(&first, Some(&before)).is_some());
         assert!(remembered.get(&first, Some(&after)).is_none());
@@ -118,8 +141,20 @@ mod tests {
         for other in [
             asked("b", &[1.0], 0),
             asked("a", &[2.0], 0),
-            asked("a", &[1.0], KEPT),
-            asked("a", &[1.0], -1),
+            asked("a", &[1.0], 5_000_000),
+            asked("a", &[1.0], -5_000_000),
+            Query {
+                include_expired: false,
+                ..first
+            },
+            Query {
+                vector: None,
+                ..first
+            },
+            Query {
+                tags: &tags,
+                ..first
+            },
         ] {
             assert!(remembered.get(&other, Some(&before)).is_none());
         }
