@@ -3,7 +3,7 @@
 //! Where a command fails for many at once, many ask the same within a moment. As long as the database
 //! shows the same, they get the same candidates without looking for them again; whatever anybody
 //! writes ends that. What they saw is told apart by the ids of transactions, which a failover may give
-//! out again, so nothing is kept for longer than a moment either.
+//! out again, so nothing is kept for long either.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ use commontrace_store::{Found, Snapshot};
 const BYTES: usize = 8 << 20;
 /// How long candidates are kept, in microseconds: some may have stopped being valid meanwhile, and
 /// others be there in their place.
-const KEPT: u64 = 5_000_000;
+const KEPT: u64 = 30_000_000;
 
 /// Candidates of the searches that saw the newest snapshot.
 #[derive(Debug, Default)]
@@ -141,8 +141,8 @@ mod tests {
         for other in [
             asked("b", &[1.0], 0),
             asked("a", &[2.0], 0),
-            asked("a", &[1.0], 5_000_000),
-            asked("a", &[1.0], -5_000_000),
+            asked("a", &[1.0], 30_000_000),
+            asked("a", &[1.0], -30_000_000),
             Query {
                 include_expired: false,
                 ..first
