@@ -9,9 +9,6 @@ use commontrace_core::fusion::{self, QueryShape};
 
 use crate::document::{Answer, Confidence, Hit, Query, Signals};
 
-/// How many documents each leg proposes; more never changed the first ten.
-pub const CANDIDATES: usize = 200;
-
 /// Most documents that may share an error signature for it to count: what a great many share, such
 /// as a tool's last line, tells nothing.
 pub const MAX_SIGNED: usize = 50;

@@ -13,7 +13,8 @@ use tempfile::TempDir;
 
 /// The password of both servers' superuser; it must not turn up in anything that is printed.
 pub const PASSWORD: &str = "correct-horse-battery-staple";
-/// How long a server may take to come up, on a machine under load.
+/// How long a server may take to come up, on a machine under load: after a kill, a standby first
+/// replays what the primary wrote since its last restart point, which can be gigabytes.
 const START: Duration = Duration::from_secs(300);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 

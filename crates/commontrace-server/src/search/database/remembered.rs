@@ -53,9 +53,7 @@ impl Asked {
                 .map(|vector| vector.iter().map(|x| x.to_bits()).collect()),
         }
     }
-}
 
-impl Asked {
     /// The memory that it takes, about.
     fn bytes(&self) -> usize {
         let tags: usize = self
