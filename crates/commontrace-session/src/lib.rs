@@ -7,7 +7,9 @@
 //! Nothing here stores, reads a clock or makes up an id that does not follow from the record.
 
 pub mod event;
+pub mod posted;
 pub mod session;
+pub mod stored;
 
 pub use event::{Actor, Body, Event, RawRef, Source};
 pub use session::{Repo, Session};
