@@ -11,6 +11,7 @@ pub mod number;
 pub mod object;
 pub mod reputation;
 pub mod search;
+pub mod sessions;
 pub mod tags;
 pub mod telemetry;
 pub mod text;

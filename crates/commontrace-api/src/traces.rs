@@ -251,7 +251,7 @@ impl Default for Legacy {
 
 /// What a cursor looks like: a time in microseconds and an id, 24 bytes in Base64 for URLs. A time
 /// before the year 8800 begins like this.
-const CURSOR: &str = "^A[A-Za-v][A-Za-z0-9_-]{30}$";
+pub(crate) const CURSOR: &str = "^A[A-Za-v][A-Za-z0-9_-]{30}$";
 
 /// Which traces to list.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

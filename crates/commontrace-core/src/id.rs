@@ -59,3 +59,12 @@ id! {
     /// Identifies a background job.
     JobId
 }
+id! {
+    /// Identifies one run that finds out what a session is worth.
+    RunId
+}
+id! {
+    /// Identifies a recorded session inside the store; clients know it by the id that it has within its
+    /// account.
+    SessionKey
+}

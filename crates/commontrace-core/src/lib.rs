@@ -19,6 +19,6 @@ pub mod trace;
 pub mod trace_context;
 pub mod vote;
 
-pub use id::{AmendmentId, JobId, TraceId, UserId, VoteId};
+pub use id::{AmendmentId, JobId, RunId, SessionKey, TraceId, UserId, VoteId};
 pub use trace::Status;
 pub use trace_context::TraceContext;

@@ -118,6 +118,10 @@ pub struct ServerSettings {
     pub read_per_minute: u32,
     /// Writes an account may make in a minute.
     pub write_per_minute: u32,
+    /// Requests that record a session that an account may make in a minute.
+    pub record_per_minute: u32,
+    /// Largest body of a request that records a session, in bytes.
+    pub session_body_limit_bytes: usize,
     /// Registrations an address may make in an hour.
     pub register_per_hour: u32,
     /// Requests with unknown keys an address may make in a minute before it is told to wait.
@@ -142,6 +146,8 @@ impl Default for ServerSettings {
             cors_origins: Vec::new(),
             read_per_minute: 60,
             write_per_minute: 20,
+            record_per_minute: 600,
+            session_body_limit_bytes: 10 * 1024 * 1024,
             register_per_hour: 30,
             failed_keys_per_minute: 30,
             flags_to_hide: 3,
@@ -157,6 +163,7 @@ impl ServerSettings {
         match class {
             Class::Read => Limit::per_minute(self.read_per_minute),
             Class::Write => Limit::per_minute(self.write_per_minute),
+            Class::Record => Limit::per_minute(self.record_per_minute),
             Class::Report => Limit::per_minute(REPORTS_PER_MINUTE),
             Class::Register => Limit::per_hour(self.register_per_hour),
             Class::FailedKey => Limit::per_minute(self.failed_keys_per_minute),

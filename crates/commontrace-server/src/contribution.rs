@@ -7,11 +7,12 @@ use commontrace_core::fingerprint::fingerprint;
 use commontrace_core::trace::{TAGS_MAX, depth_score};
 use commontrace_core::{Status, UserId};
 use commontrace_store::{Idempotency, NewTrace};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::app::App;
-use crate::error::ApiResult;
+use crate::error::{ApiError, ApiResult};
 use crate::intake::{self, Redactor};
 
 /// A contribution that passed the gate.
@@ -34,15 +35,25 @@ pub struct Repeatable {
 /// into it.
 pub fn idempotency(key: &str, body: &ContributeTrace) -> Repeatable {
     let content = serde_json::to_vec(body).expect("a request that was JSON is JSON again");
+    repeatable(key, Sha256::digest(content).to_vec())
+}
+
+/// Names a request by its key and a hash of its content.
+pub fn repeatable(key: &str, request_hash: Vec<u8>) -> Repeatable {
     Repeatable {
         key: URL_SAFE_NO_PAD.encode(Sha256::digest(key)),
-        request_hash: Sha256::digest(content).to_vec(),
+        request_hash,
     }
+}
+
+/// 422 for a key under which something else was asked.
+pub fn key_reused() -> ApiError {
+    ApiError::unprocessable("this Idempotency-Key was used for another request; take a new one")
 }
 
 impl Repeatable {
     /// Adds the answer to repeat.
-    pub fn with_answer(self, answer: &Contributed) -> Idempotency {
+    pub fn with_answer(self, answer: &impl Serialize) -> Idempotency {
         let response = serde_json::to_value(answer).expect("an answer has only string keys");
         Idempotency {
             key: self.key,

@@ -14,11 +14,12 @@ use aide::generate::GenContext;
 use aide::openapi::{self, Operation};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use commontrace_session::posted::Wrong;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::middleware::request_id;
-use crate::openapi::problem_response;
+use crate::openapi::{problem_response, problem_response_of};
 pub use problem::{Problem, Row};
 
 /// The result of a handler.
@@ -57,12 +58,31 @@ pub struct ProblemBody {
     pub errors: Option<Vec<FieldError>>,
 }
 
+/// The body of an answer that lists what is wrong with a session.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SessionProblem")]
+pub struct WrongBody {
+    /// Identifies the kind of problem: a reference to its description, relative to the server.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The same few words for every problem of this kind.
+    pub title: Cow<'static, str>,
+    /// The status of the answer, repeated.
+    pub status: u16,
+    /// Every part that was wrong.
+    pub detail: Vec<Wrong>,
+    /// Under which the server's log has this request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
 /// A request that was not answered with a success.
 #[derive(Debug)]
 pub struct ApiError {
     problem: Problem,
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
+    wrong: Vec<Wrong>,
     retry_after: Option<Duration>,
     cause: Option<String>,
 }
@@ -84,6 +104,7 @@ impl ApiError {
             problem,
             detail: bounded(detail.into()),
             errors: Vec::new(),
+            wrong: Vec::new(),
             retry_after: None,
             cause: None,
         }
@@ -95,6 +116,11 @@ impl ApiError {
             Problem::Malformed,
             "this is not a valid HTTP/1.1 request: its first line or one of its headers cannot be read",
         )
+    }
+
+    /// 400: it asks for something that is never done, which `detail` names.
+    pub fn refused(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Problem::Refused, detail)
     }
 
     /// 401: no key in `header`.
@@ -187,6 +213,15 @@ impl ApiError {
         Self {
             errors,
             ..Self::new(Problem::Invalid, detail)
+        }
+    }
+
+    /// 422: these parts of a session are wrong. Here `detail` is the list, as clients that record sessions
+    /// know it.
+    pub fn wrong(wrong: Vec<Wrong>) -> Self {
+        Self {
+            wrong,
+            ..Self::new(Problem::Invalid, "")
         }
     }
 
@@ -284,7 +319,19 @@ impl ApiError {
     }
 
     fn json(&mut self) -> Vec<u8> {
-        serde_json::to_vec(&self.body()).expect("a problem has only string keys")
+        let wrong = std::mem::take(&mut self.wrong);
+        let body = self.body();
+        if wrong.is_empty() {
+            return serde_json::to_vec(&body).expect("a problem has only string keys");
+        }
+        let body = WrongBody {
+            kind: body.kind,
+            title: body.title,
+            status: body.status,
+            detail: wrong,
+            request_id: body.request_id,
+        };
+        serde_json::to_vec(&body).expect("a problem has only string keys")
     }
 
     fn body(&mut self) -> ProblemBody {
@@ -354,6 +401,27 @@ impl OperationOutput for ApiError {
             .map(|code| (Some(openapi::StatusCode::Code(code)), problem_response(ctx)))
             .into()
     }
+}
+
+/// Documents the answer to a session or event that is wrong in places.
+#[derive(Debug)]
+pub enum WrongParts {}
+
+impl OperationOutput for WrongParts {
+    type Inner = WrongBody;
+
+    fn operation_response(ctx: &mut GenContext, _: &mut Operation) -> Option<openapi::Response> {
+        Some(problem_response_of::<WrongOrProblem>(ctx))
+    }
+}
+
+/// What is wrong in places, or with the request as a whole.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum WrongOrProblem {
+    Wrong(WrongBody),
+    Problem(ProblemBody),
 }
 
 /// Returns `wait` in whole seconds, rounded up and at least one: never too early for a retry.

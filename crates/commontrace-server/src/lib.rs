@@ -22,6 +22,7 @@ pub mod routes;
 pub mod search;
 pub mod seeds;
 pub mod serve;
+pub mod sessions;
 pub mod shared;
 pub mod startup;
 pub mod store_check;

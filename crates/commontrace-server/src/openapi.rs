@@ -48,8 +48,13 @@ where
 
 /// Returns the documentation of an answer with a problem. Its description follows from its status.
 pub fn problem_response(ctx: &mut GenContext) -> Response {
+    problem_response_of::<ProblemBody>(ctx)
+}
+
+/// Does the same for an answer with another body.
+pub fn problem_response_of<T: JsonSchema>(ctx: &mut GenContext) -> Response {
     let schema = SchemaObject {
-        json_schema: ctx.schema.subschema_for::<ProblemBody>(),
+        json_schema: ctx.schema.subschema_for::<T>(),
         example: None,
         external_docs: None,
     };

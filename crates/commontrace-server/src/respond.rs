@@ -1,11 +1,16 @@
 //! Answers with a status other than 200, so that a handler's signature says which.
 
+use std::marker::PhantomData;
+
 use aide::OperationOutput;
 use aide::generate::GenContext;
 use aide::openapi::{self, Operation};
 use axum::Json;
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::Stream;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -81,6 +86,44 @@ impl OperationOutput for NoContent {
             .map(|response| (Some(status), response))
             .into_iter()
             .collect()
+    }
+}
+
+/// 200 with a body that is sent while it is made; `T` says what it is.
+#[derive(Debug)]
+pub struct Streamed<T>(Body, PhantomData<T>);
+
+impl<T> Streamed<T> {
+    /// Sends chunks of JSON.
+    pub fn json(
+        chunks: impl Stream<Item = Result<Bytes, axum::BoxError>> + Send + 'static,
+    ) -> Self {
+        Self(Body::from_stream(chunks), PhantomData)
+    }
+}
+
+impl<T> IntoResponse for Streamed<T> {
+    fn into_response(self) -> Response {
+        let json = HeaderValue::from_static("application/json");
+        ([(header::CONTENT_TYPE, json)], self.0).into_response()
+    }
+}
+
+impl<T: JsonSchema> OperationOutput for Streamed<T> {
+    type Inner = T;
+
+    fn operation_response(
+        ctx: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Option<openapi::Response> {
+        Json::<T>::operation_response(ctx, operation)
+    }
+
+    fn inferred_responses(
+        ctx: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<openapi::StatusCode>, openapi::Response)> {
+        Json::<T>::inferred_responses(ctx, operation)
     }
 }
 

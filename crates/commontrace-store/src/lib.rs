@@ -17,6 +17,7 @@ mod demand;
 mod embeddings;
 mod error;
 mod housekeeping;
+mod idempotency;
 mod job_list;
 mod jobs;
 mod lock;
@@ -30,6 +31,7 @@ mod postgres;
 mod replica;
 mod reputation;
 mod search;
+mod sessions;
 mod spans;
 mod stats;
 mod tags;
@@ -51,6 +53,7 @@ pub use condition::Condition;
 pub use demand::ConnectionCounts;
 pub use embeddings::{EmbeddingModel, NewVector, Pruned};
 pub use error::{Error, Result};
+pub use idempotency::Idempotency;
 pub use job_list::{JobCount, JobState, QueuedJob};
 pub use jobs::{FailedJob, Job, JobOutcome, NewJob};
 pub use lock::StoreLock;
@@ -63,12 +66,15 @@ pub use search::{
     COMBINATIONS, Candidates, Fill, Filled, Filter, Found, INDEXED_DIMENSIONS, MakeDocument, Near,
     SearchDocument, Snapshot, Statistics, Texts, VectorIndex, Wanted, Words,
 };
+pub use sessions::{
+    Append, AppendEvents, ClaimedRun, CreateSession, Event, EventOrder, NewBlob, NewEvent, NewRun,
+    NewSession, Run, RunEnd, RunHold, RunState, SESSION_EVENTS_MAX, Session, SessionCursor,
+    SessionFilter, StartRun,
+};
 pub use stats::Stats;
 pub use tags::TagCount;
 pub use telemetry::{Install, TriggerReport};
-pub use traces::{
-    Contribute, Cursor, Idempotency, ListFilter, NewTrace, Patch, Relation, Trace, UpdateTrace,
-};
+pub use traces::{Contribute, Cursor, ListFilter, NewTrace, Patch, Relation, Trace, UpdateTrace};
 pub use votes::{CastVote, NewVote, Vote};
 pub use wal::{NotAPosition, WalPosition};
 
@@ -77,7 +83,7 @@ use std::sync::Arc;
 use check::Trouble;
 use demand::Demand;
 use pool::Pool;
-use replica::{Replica, Session};
+use replica::{Beneficiary, Replica};
 use search::Derived;
 use write::Writer;
 
@@ -87,7 +93,7 @@ pub struct Store {
     pool: Pool,
     writer: Writer,
     replica: Option<Arc<Replica>>,
-    session: Session,
+    beneficiary: Beneficiary,
     /// The tables to search in, if the database has them.
     derived: Option<Derived>,
     trouble: Trouble,

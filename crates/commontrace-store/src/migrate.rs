@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr};
 use crate::{Engine, Error, Result};
 
 /// Every migration ever released; entries are added at the end and never change.
-const MIGRATIONS: [Step; 5] = [
+const MIGRATIONS: [Step; 7] = [
     Step {
         version: 1,
         name: "commons",
@@ -42,6 +42,18 @@ const MIGRATIONS: [Step; 5] = [
         name: "jobs of a trace",
         only_on: None,
         sql: include_str!("../migrations/0005_jobs_of_a_trace.sql"),
+    },
+    Step {
+        version: 6,
+        name: "sessions",
+        only_on: None,
+        sql: include_str!("../migrations/0006_sessions.sql"),
+    },
+    Step {
+        version: 7,
+        name: "session runs",
+        only_on: None,
+        sql: include_str!("../migrations/0007_session_runs.sql"),
     },
 ];
 

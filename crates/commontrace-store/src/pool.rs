@@ -11,7 +11,7 @@ use sqlx::{PgPool, SqliteConnection, SqlitePool};
 use crate::check::Trouble;
 use crate::demand::Demand;
 use crate::postgres::{self, Connections, result_code};
-use crate::replica::{Replica, ReplicaSettings, Session};
+use crate::replica::{Beneficiary, Replica, ReplicaSettings};
 use crate::search::{self, Derived, MakeDocument};
 use crate::write::Writer;
 use crate::{Error, Result, Store, migrate};
@@ -243,7 +243,7 @@ async fn open_sqlite(path: &Path) -> Result<Store> {
         pool: Pool::Sqlite(readers),
         writer: Writer::sqlite(writer),
         replica: None,
-        session: Session::default(),
+        beneficiary: Beneficiary::default(),
         derived: None,
         trouble: Trouble::default(),
         demand: Demand::default(),
@@ -300,7 +300,7 @@ async fn open_postgres(
         writer: Writer::postgres(pool.clone()),
         pool: Pool::Postgres(pool),
         replica,
-        session: Session::default(),
+        beneficiary: Beneficiary::default(),
         derived: missing.is_none().then_some(Derived { make: None }),
         trouble: Trouble::default(),
         demand: Demand::default(),

@@ -345,6 +345,8 @@ pub fn server_settings(config: &Config) -> ServerSettings {
             .collect(),
         read_per_minute: limits.rate_limit_read_per_minute.get(),
         write_per_minute: limits.rate_limit_write_per_minute.get(),
+        record_per_minute: limits.rate_limit_record_per_minute.get(),
+        session_body_limit_bytes: limits.max_session_body_bytes.get() as usize,
         register_per_hour: limits.rate_limit_register_per_hour.get(),
         failed_keys_per_minute: limits.rate_limit_failed_keys_per_minute.get(),
         flags_to_hide: commons.flags_to_hide.get(),

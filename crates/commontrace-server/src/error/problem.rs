@@ -7,6 +7,8 @@ use axum::http::StatusCode;
 pub enum Problem {
     /// It is not an HTTP request.
     Malformed,
+    /// It asks for something that is never done.
+    Refused,
     /// No key was sent.
     NotAuthenticated,
     /// The key belongs to no account, or no longer does.
@@ -58,8 +60,9 @@ pub struct Row {
 
 impl Problem {
     /// All problems, in the order of their status.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Malformed,
+        Self::Refused,
         Self::NotAuthenticated,
         Self::InvalidKey,
         Self::Forbidden,
@@ -88,6 +91,13 @@ impl Problem {
                 "Not a valid request",
                 "Look at what your client sends: plain HTTP/1.1, and no control characters in headers. TLS is \
                  spoken by a proxy in front of the server, not by the server.",
+            ),
+            Self::Refused => (
+                StatusCode::BAD_REQUEST,
+                "refused",
+                "Refused",
+                "`detail` names what is never accepted: an empty list, an unknown type of event, a path that \
+                 leaves the repository.",
             ),
             Self::NotAuthenticated => (
                 StatusCode::UNAUTHORIZED,

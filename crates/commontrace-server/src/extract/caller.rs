@@ -13,6 +13,7 @@ use axum::http::request::Parts;
 use commontrace_store::{Account, Store};
 
 use super::client::{refuse_key, take};
+use super::headers::sent_key;
 use crate::app::{App, ServerSettings};
 use crate::error::ApiError;
 use crate::limiter::{Class, Subject};
@@ -39,6 +40,8 @@ pub type Keyed = Caller<level::Keyed>;
 pub type Reader = Caller<level::Reader>;
 /// Any account, for one write token.
 pub type Writer = Caller<level::Writer>;
+/// Any account that records a session, for a token of their own kind.
+pub type Recorder = Caller<level::Recorder>;
 /// Any account that reports about itself, for a token of their own kind.
 pub type Reporter = Caller<level::Reporter>;
 /// An account that may vote, for one write token: where publishing is gated, one with an e-mail
@@ -139,6 +142,7 @@ pub mod level {
         Keyed: None, Need::Nothing;
         Reader: Some(Class::Read), Need::Nothing;
         Writer: Some(Class::Write), Need::Nothing;
+        Recorder: Some(Class::Record), Need::Nothing;
         Reporter: Some(Class::Report), Need::Nothing;
         Voter: Some(Class::Write), Need::Email;
         Contributor: Some(Class::Write), Need::Invitation;
@@ -191,10 +195,10 @@ impl<L: Level> FromRequestParts<App> for Caller<L> {
 /// is good at once, and a revoked one is refused from the next request on.
 async fn authenticate(parts: &Parts, app: &App) -> Result<Account, ApiError> {
     let header = &app.settings.api_key_header;
-    let Some(key) = parts.headers.get(header).filter(|key| !key.is_empty()) else {
+    let Some(key) = sent_key(&parts.headers, header) else {
         return Err(ApiError::not_authenticated(header));
     };
-    let hash = app.api_keys.hash(key.as_bytes());
+    let hash = app.api_keys.hash(key);
     match app.store.account_by_key(&hash).await? {
         Some(account) => Ok(account),
         None => Err(refuse_key(app, parts).await),

@@ -5,11 +5,15 @@ use aide::generate::GenContext;
 use aide::openapi::Operation;
 use aide::operation::{ParamLocation, add_parameters, parameters_from_schema};
 use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
 use schemars::JsonSchema;
 
 use crate::app::App;
 use crate::error::ApiError;
+
+const BEARER: &[u8] = b"Bearer ";
 
 /// The key that the request was made with, as sent. Only together with a caller that checked it.
 #[derive(Clone)]
@@ -20,12 +24,27 @@ impl FromRequestParts<App> for RawKey {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let header = &app.settings.api_key_header;
-        let key = parts
-            .headers
-            .get(header)
-            .ok_or_else(|| ApiError::not_authenticated(header))?;
-        Ok(Self(key.as_bytes().to_vec()))
+        let key =
+            sent_key(&parts.headers, header).ok_or_else(|| ApiError::not_authenticated(header))?;
+        Ok(Self(key.to_vec()))
     }
+}
+
+/// Returns the key that was sent: in `header`, or as `Authorization: Bearer`.
+pub fn sent_key<'h>(headers: &'h HeaderMap, header: &str) -> Option<&'h [u8]> {
+    let own = headers.get(header).map(HeaderValue::as_bytes);
+    let bearer = || {
+        let (scheme, key) = headers
+            .get(AUTHORIZATION)?
+            .as_bytes()
+            .split_at_checked(BEARER.len())?;
+        scheme
+            .eq_ignore_ascii_case(BEARER)
+            .then(|| key.trim_ascii())
+    };
+    own.filter(|key| !key.is_empty())
+        .or_else(bearer)
+        .filter(|key| !key.is_empty())
 }
 
 impl OperationInput for RawKey {}

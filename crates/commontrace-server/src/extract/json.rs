@@ -1,5 +1,6 @@
 //! JSON in and out. A body is an object; one that is not what it must be is answered with 422 and the field's name.
 
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use aide::generate::GenContext;
@@ -32,17 +33,63 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        if !is_json(request.headers()) {
-            return Err(ApiError::unprocessable(
-                "the body must be JSON and say so: Content-Type: application/json",
-            ));
-        }
-        if let Some(encoding) = encoding(request.headers()) {
-            return Err(ApiError::compressed(&encoding));
-        }
-        let bytes = read(request.into_body()).await?;
+        let bytes = receive(request).await?;
         parse(&bytes).map(Self)
     }
+}
+
+/// A JSON body as text, for handlers that keep it as it was sent. `T` is what it should be.
+#[derive(Debug)]
+pub struct JsonText<T> {
+    /// The body.
+    pub text: String,
+    kind: PhantomData<T>,
+}
+
+impl<T, S: Send + Sync> FromRequest<S> for JsonText<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let bytes = receive(request).await?;
+        if bytes.trim_ascii().is_empty() {
+            return Err(ApiError::unprocessable(
+                "a JSON body is required, and it is empty",
+            ));
+        }
+        match String::from_utf8(bytes.into()) {
+            Ok(text) => Ok(Self {
+                text,
+                kind: PhantomData,
+            }),
+            Err(_) => Err(ApiError::unprocessable("the body is not UTF-8")),
+        }
+    }
+}
+
+impl<T: JsonSchema> OperationInput for JsonText<T> {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        axum::Json::<T>::operation_input(ctx, operation);
+    }
+
+    fn inferred_early_responses(
+        ctx: &mut GenContext,
+        _: &mut Operation,
+    ) -> Vec<(Option<StatusCode>, Response)> {
+        problem_responses(ctx, &[408, 413, 415])
+    }
+}
+
+/// Receives a body that says it is JSON.
+async fn receive(request: Request) -> Result<Bytes, ApiError> {
+    if !is_json(request.headers()) {
+        return Err(ApiError::unprocessable(
+            "the body must be JSON and say so: Content-Type: application/json",
+        ));
+    }
+    if let Some(encoding) = encoding(request.headers()) {
+        return Err(ApiError::compressed(&encoding));
+    }
+    read(request.into_body()).await
 }
 
 /// Returns whether the content type is `application/json` or ends in `+json`.

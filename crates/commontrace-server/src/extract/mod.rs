@@ -12,11 +12,11 @@ mod path;
 mod query;
 
 pub use caller::{
-    Anyone, Caller, Contributor, Keyed, ModeratorReader, ModeratorWriter, Reader, Reporter, Voter,
-    Writer,
+    Anyone, Caller, Contributor, Keyed, ModeratorReader, ModeratorWriter, Reader, Recorder,
+    Reporter, Voter, Writer,
 };
 pub use client::{Client, Registrant};
 pub use headers::{IdempotencyKey, RawKey};
-pub use json::Json;
+pub use json::{Json, JsonText};
 pub use path::Path;
 pub use query::Query;

@@ -24,6 +24,8 @@ pub enum Class {
     Read,
     /// Requests of an account that write.
     Write,
+    /// Requests of an account that record a session.
+    Record,
     /// Reports of an account about itself.
     Report,
     /// Registrations from an address.
@@ -38,6 +40,7 @@ impl Class {
         match self {
             Self::Read => "read",
             Self::Write => "write",
+            Self::Record => "record",
             Self::Report => "report",
             Self::Register => "register",
             Self::FailedKey => "failed-key",

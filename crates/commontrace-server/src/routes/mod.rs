@@ -1,11 +1,13 @@
 //! All routes, grouped by who calls them.
 
 mod amendments;
+mod cursor;
 pub(crate) mod health;
 mod keys;
 mod moderation;
 mod reputation;
 mod search;
+mod sessions;
 mod tags;
 mod telemetry;
 mod traces;
@@ -16,13 +18,14 @@ use aide::axum::routing::{delete_with, get_with, post_with};
 use aide::transform::TransformOperation as Op;
 
 use crate::app::App;
-use crate::error::ApiError;
+use crate::error::{ApiError, WrongParts};
 
 /// Every route of the API.
 pub fn router() -> ApiRouter<App> {
     ApiRouter::new()
         .merge(accounts())
         .merge(commons())
+        .merge(sessions())
         .merge(moderators())
         .merge(clients())
         .merge(operators())
@@ -150,6 +153,52 @@ fn commons() -> ApiRouter<App> {
                 )
             }),
         )
+}
+
+/// At the root, where clients that record sessions look for them; a trace is a session here.
+fn sessions() -> ApiRouter<App> {
+    ApiRouter::new()
+        .api_route(
+            "/traces",
+            post_with(sessions::create, |op| {
+                recorded(op, "Record a session")
+                    .response::<400, ApiError>()
+                    .response::<409, ApiError>()
+            })
+            .get_with(sessions::list, |op| {
+                doc(op, "Sessions", "List own sessions, newest first")
+            }),
+        )
+        .api_route(
+            "/traces/{trace_id}",
+            get_with(sessions::read, |op| {
+                known(op, "Sessions", "Read a session with its events")
+            })
+            .delete_with(sessions::delete, |op| {
+                known(op, "Sessions", "Delete a session")
+            }),
+        )
+        .api_route(
+            "/traces/{trace_id}/events",
+            post_with(sessions::append, |op| {
+                recorded(op, "Append events to a session")
+                    .response::<400, ApiError>()
+                    .response::<404, ApiError>()
+                    .response::<409, ApiError>()
+            })
+            .get_with(sessions::events, |op| {
+                known(
+                    op,
+                    "Sessions",
+                    "List a session's events as they were stored",
+                )
+            }),
+        )
+}
+
+/// Documents an operation whose body is checked place by place.
+fn recorded<'a>(op: Op<'a>, summary: &'a str) -> Op<'a> {
+    doc(op, "Sessions", summary).response::<422, WrongParts>()
 }
 
 fn moderators() -> ApiRouter<App> {

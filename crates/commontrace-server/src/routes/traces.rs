@@ -2,9 +2,6 @@
 
 use axum::Json as JsonBody;
 use axum::extract::State;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, Utc};
 use commontrace_api::traces::{
     ContributeTrace, Contributed, Deleted, ListTraces, PatchTrace, Patched, RelatedTrace,
     RevisionBody, Revisions, TraceBody, TracePage,
@@ -15,6 +12,7 @@ use commontrace_store::{
     Account, Contribute, Cursor, ListFilter, Patch, Store, Trace, UpdateTrace,
 };
 
+use super::cursor;
 use crate::app::App;
 use crate::contribution;
 use crate::error::{ApiError, ApiResult};
@@ -56,9 +54,7 @@ pub async fn contribute(
         Contribute::Replayed(answer) => serde_json::from_value(answer)
             .map(Accepted)
             .map_err(|err| ApiError::internal(format!("a kept answer is unreadable: {err}"))),
-        Contribute::KeyReused => Err(ApiError::unprocessable(
-            "this Idempotency-Key was used for another request; take a new one",
-        )),
+        Contribute::KeyReused => Err(contribution::key_reused()),
         Contribute::SupersededUnknown => Err(ApiError::not_found(
             "no trace has the id in supersedes_trace_id",
         )),
@@ -113,7 +109,10 @@ pub async fn list(
         .await?;
     let more = traces.len() as i64 > limit;
     traces.truncate(limit as usize);
-    let next_cursor = traces.last().filter(|_| more).map(format_cursor);
+    let next_cursor = traces
+        .last()
+        .filter(|_| more)
+        .map(|last| cursor::format(last.created_at, last.id.0));
     let now = app.clock.now();
     let traces = traces
         .into_iter()
@@ -287,23 +286,10 @@ async fn prepare_patch(
     Ok((patch, dropped, redactions))
 }
 
-/// Writes a place in the list as an opaque word.
-fn format_cursor(trace: &Trace) -> String {
-    let mut bytes = trace.created_at.timestamp_micros().to_be_bytes().to_vec();
-    bytes.extend(trace.id.0.as_bytes());
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
-fn parse_cursor(cursor: &str) -> ApiResult<Cursor> {
-    let parse = || {
-        let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
-        let (micros, id) = bytes.split_first_chunk::<8>()?;
-        Some(Cursor {
-            created_at: DateTime::<Utc>::from_timestamp_micros(i64::from_be_bytes(*micros))
-                .filter(|at| (1..=9999).contains(&chrono::Datelike::year(at)))?,
-            id: TraceId(uuid::Uuid::from_slice(id).ok()?),
-        })
-    };
-    parse()
-        .ok_or_else(|| ApiError::invalid("cursor", "must be the next_cursor of an earlier answer"))
+fn parse_cursor(text: &str) -> ApiResult<Cursor> {
+    let (created_at, id) = cursor::parse(text)?;
+    Ok(Cursor {
+        created_at,
+        id: id.into(),
+    })
 }

@@ -73,6 +73,10 @@ pub async fn tidy(app: App) {
         if let Err(err) = app.store.tidy(app.clock.now()).await {
             tracing::warn!(error = %chain(&err), "cannot remove what is too old: {err}");
         }
+        // Most of it is removed right after it was deleted; this is for what a stop came between.
+        if let Err(err) = app.store.remove_deleted_sessions().await {
+            tracing::warn!(error = %chain(&err), "cannot remove deleted sessions: {err}");
+        }
         if !pause(&app, TIDY).await {
             return;
         }

@@ -159,6 +159,16 @@ impl Actor {
         self.send(Method::POST, path, Some(body), &[]).await
     }
 
+    /// Posts a body that need not be JSON and says that it is.
+    pub async fn send_text(&self, path: &str, body: &str) -> Answer {
+        let request = Request::post(path)
+            .header("x-api-key", self.key.as_deref().unwrap_or_default())
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_owned()))
+            .unwrap();
+        self.answer(request).await
+    }
+
     pub async fn patch(&self, path: &str, body: Value) -> Answer {
         self.send(Method::PATCH, path, Some(body), &[]).await
     }
@@ -184,12 +194,11 @@ impl Actor {
             }
             None => Body::empty(),
         };
-        let response = self
-            .router
-            .clone()
-            .oneshot(request.body(body).unwrap())
-            .await
-            .unwrap();
+        self.answer(request.body(body).unwrap()).await
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
         let json = match &bytes[..] {

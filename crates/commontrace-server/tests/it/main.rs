@@ -13,6 +13,7 @@ mod health;
 mod limits;
 mod moderation;
 mod reading;
+mod recording;
 mod searching;
 mod seeds;
 mod voting;

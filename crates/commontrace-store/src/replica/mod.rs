@@ -77,7 +77,7 @@ pub struct ReplicaStatus {
 
 /// For whom a handle of the store reads and writes.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Session {
+pub(crate) struct Beneficiary {
     account: Option<UserId>,
     /// What the replica must have replayed to be read; nothing where the primary is to be read.
     needs: Option<WalPosition>,
@@ -173,7 +173,7 @@ impl Store {
             .replica
             .as_ref()
             .and_then(|replica| replica.marks().needed(account, Instant::now()));
-        self.with_session(Session {
+        self.with_beneficiary(Beneficiary {
             account: Some(account),
             needs: needed.map(|needed| needed.max(seen.unwrap_or_default())),
             written: Arc::default(),
@@ -183,16 +183,16 @@ impl Store {
     /// Returns a handle for an account that writes: it reads from the primary, and remembers where
     /// it has written for the account's reads to come.
     pub fn for_writes_of(&self, account: UserId) -> Self {
-        self.with_session(Session {
+        self.with_beneficiary(Beneficiary {
             account: Some(account),
             needs: None,
             written: Arc::default(),
         })
     }
 
-    fn with_session(&self, session: Session) -> Self {
+    fn with_beneficiary(&self, beneficiary: Beneficiary) -> Self {
         Self {
-            session,
+            beneficiary,
             ..self.clone()
         }
     }
@@ -200,7 +200,7 @@ impl Store {
     /// Returns up to where this handle has written; none without a replica, which nobody needs to
     /// wait for then.
     pub fn written_up_to(&self) -> Option<WalPosition> {
-        match self.session.written.load(Ordering::Acquire) {
+        match self.beneficiary.written.load(Ordering::Acquire) {
             0 => None,
             position => Some(WalPosition(position)),
         }
@@ -213,7 +213,7 @@ impl Store {
 
     /// Returns the replica if this handle's next statement may read from it.
     pub(crate) fn replica_to_read(&self) -> Option<&Replica> {
-        let (replica, needed) = (self.replica.as_deref()?, self.session.needs?);
+        let (replica, needed) = (self.replica.as_deref()?, self.beneficiary.needs?);
         if replica.has_replayed(needed) {
             return Some(replica);
         }
@@ -225,8 +225,8 @@ impl Store {
     pub(crate) fn note_taker(&self) -> Option<NoteTaker> {
         Some(NoteTaker {
             replica: Arc::clone(self.replica.as_ref()?),
-            account: self.session.account?,
-            written: Arc::clone(&self.session.written),
+            account: self.beneficiary.account?,
+            written: Arc::clone(&self.beneficiary.written),
         })
     }
 }

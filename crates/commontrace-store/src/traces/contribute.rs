@@ -9,8 +9,9 @@ use serde_json::Value;
 use sqlx::types::Json;
 
 use super::read;
+use crate::idempotency::{self, Earlier};
 use crate::tx::{Tx, on_tx};
-use crate::{NewJob, Result, Store, Texts, embeddings, search, tags};
+use crate::{Idempotency, NewJob, Result, Store, Texts, embeddings, search, tags};
 
 /// The revision of a trace that was never changed.
 const FIRST_REVISION: i64 = 1;
@@ -40,17 +41,6 @@ pub struct NewTrace {
     pub embed: Vec<NewJob>,
 }
 
-/// A request that may come twice and must act once.
-#[derive(Debug, Clone)]
-pub struct Idempotency {
-    /// The client's key for the request.
-    pub key: String,
-    /// A hash of the request's content.
-    pub request_hash: Vec<u8>,
-    /// The answer to give again when the request comes again.
-    pub response: Value,
-}
-
 /// How contributing went.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Contribute {
@@ -64,6 +54,15 @@ pub enum Contribute {
     SupersededUnknown,
     /// The trace to supersede is somebody else's.
     SupersededNotYours,
+}
+
+impl From<Earlier> for Contribute {
+    fn from(earlier: Earlier) -> Self {
+        match earlier {
+            Earlier::Answered(answer) => Self::Replayed(answer),
+            Earlier::Other => Self::KeyReused,
+        }
+    }
 }
 
 impl Store {
@@ -86,9 +85,9 @@ async fn contribute(
     now: DateTime<Utc>,
 ) -> Result<Contribute> {
     if let Some(request) = &idempotency
-        && let Some(earlier) = recall(tx, new.contributor_id, request).await?
+        && let Some(earlier) = idempotency::recall(tx, new.contributor_id, request).await?
     {
-        return Ok(earlier);
+        return Ok(earlier.into());
     }
     // What is replaced is checked before anything is written, so a refusal leaves nothing behind.
     if let Some(old) = new.supersedes {
@@ -106,11 +105,9 @@ async fn contribute(
         }
     }
     if let Some(request) = &idempotency
-        && !remember(tx, new.contributor_id, request, now).await?
+        && let Some(earlier) = idempotency::remember(tx, new.contributor_id, request, now).await?
     {
-        // The same request was carried out at the same time, and this one has waited for it.
-        let earlier = recall(tx, new.contributor_id, request).await?;
-        return Ok(earlier.unwrap_or(Contribute::KeyReused));
+        return Ok(earlier.into());
     }
     insert(tx, &new, now).await?;
     search::put_document(tx, new.id, FIRST_REVISION, texts(&new)).await?;
@@ -120,49 +117,6 @@ async fn contribute(
     }
     tags::replace(tx, new.id, now, &[], &new.tags).await?;
     Ok(Contribute::Created)
-}
-
-/// Notes the request and its answer; false if one with its key was noted before.
-async fn remember(
-    tx: &mut Tx<'_>,
-    user: UserId,
-    request: &Idempotency,
-    now: DateTime<Utc>,
-) -> Result<bool> {
-    Ok(on_tx!(tx, |db| sqlx::query(
-        "INSERT INTO idempotency_keys (user_id, key, request_hash, response, created_at)
-         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (user_id, key) DO NOTHING",
-    )
-    .bind(user)
-    .bind(&request.key)
-    .bind(&request.request_hash)
-    .bind(Json(&request.response))
-    .bind(now)
-    .execute(db)
-    .await
-    .map(|done| done.rows_affected() > 0))?)
-}
-
-/// Returns the outcome of an earlier request with this key, if there was one.
-async fn recall(
-    tx: &mut Tx<'_>,
-    user: UserId,
-    request: &Idempotency,
-) -> Result<Option<Contribute>> {
-    let noted: Option<(Vec<u8>, Json<Value>)> = on_tx!(tx, |db| sqlx::query_as(
-        "SELECT request_hash, response FROM idempotency_keys WHERE user_id = $1 AND key = $2"
-    )
-    .bind(user)
-    .bind(&request.key)
-    .fetch_optional(db)
-    .await)?;
-    Ok(noted.map(|(hash, Json(response))| {
-        if hash == request.request_hash {
-            Contribute::Replayed(response)
-        } else {
-            Contribute::KeyReused
-        }
-    }))
 }
 
 fn texts(new: &NewTrace) -> Texts<'_> {

@@ -5,7 +5,7 @@ mod list;
 pub(crate) mod read;
 mod update;
 
-pub use contribute::{Contribute, Idempotency, NewTrace};
+pub use contribute::{Contribute, NewTrace};
 pub use list::{Cursor, ListFilter};
 pub use read::{Relation, Trace};
 pub use update::{Patch, UpdateTrace};

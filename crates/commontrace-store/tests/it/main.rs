@@ -22,6 +22,7 @@ mod moderation;
 mod opening;
 mod replica;
 mod search;
+mod sessions;
 mod support;
 mod traces;
 mod vectors;

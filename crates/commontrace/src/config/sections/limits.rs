@@ -19,6 +19,12 @@ settings! {
             default: Text("20"),
             common: false,
         }
+        /// Requests of one account in a minute that record a session
+        pub rate_limit_record_per_minute: NonZeroU32 {
+            env: "RATE_LIMIT_RECORD_PER_MINUTE",
+            default: Text("600"),
+            common: false,
+        }
         /// Registrations from one address in an hour
         pub rate_limit_register_per_hour: NonZeroU32 {
             env: "RATE_LIMIT_REGISTER_PER_HOUR",
@@ -31,7 +37,13 @@ settings! {
             default: Text("30"),
             common: false,
         }
-        /// Largest request body, in bytes
+        /// Largest body of a request that records a session, in bytes
+        pub max_session_body_bytes: NonZeroU32 {
+            env: "COMMONTRACE_MAX_SESSION_BODY_BYTES",
+            default: Text("10485760"),
+            common: false,
+        }
+        /// Largest body of any other request, in bytes
         pub max_body_bytes: NonZeroU32 {
             env: "COMMONTRACE_MAX_BODY_BYTES",
             default: Text("1048576"),

@@ -1,0 +1,7 @@
+//! Sessions on their way into the store and out of it.
+
+pub mod intake;
+pub mod present;
+pub mod read;
+
+pub use read::EventReader;

@@ -1,0 +1,70 @@
+//! Sessions as clients see them.
+
+use commontrace_api::sessions::SessionBody;
+use commontrace_session::Session as Header;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{ApiError, ApiResult};
+
+/// What is kept of a session besides what it is looked for by.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Kept {
+    /// The version of its shape, as the client said.
+    pub schema_version: String,
+    /// What it says of itself.
+    pub session: Header,
+}
+
+impl Kept {
+    /// Writes it as it is kept.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a session has only string keys")
+    }
+
+    /// Reads what was kept.
+    pub fn parse(text: &str) -> ApiResult<Self> {
+        serde_json::from_str(text)
+            .map_err(|err| ApiError::internal(format!("a kept session is unreadable: {err}")))
+    }
+}
+
+/// Shows a session without its events.
+pub fn session(row: commontrace_store::Session) -> ApiResult<SessionBody> {
+    let Kept {
+        schema_version,
+        mut session,
+    } = Kept::parse(&row.header)?;
+    Ok(SessionBody {
+        schema_version,
+        trace_id: row.id,
+        developer_id: row.developer_id,
+        bug_id: row.bug_id,
+        repo: serde_json::to_value(&session.repo).expect("a repository is all texts"),
+        start_time: row.start_time,
+        end_time: session.end_time,
+        qa_results: None,
+        claimed_qa_results: session.extra.remove("claimed_qa_results"),
+        format: row.format,
+        title: session.title,
+        model: session.model,
+        tool_version: session.tool_version,
+        last_seq: row.last_seq,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+        extra: session.extra,
+        events: None,
+    })
+}
+
+/// Begins the JSON of a session whose events follow.
+pub fn begin(body: &SessionBody) -> String {
+    let mut value = serde_json::to_value(body).expect("a session has only string keys");
+    if let Value::Object(members) = &mut value {
+        members.remove("events");
+    }
+    let mut text = value.to_string();
+    text.pop();
+    text.push_str(r#","events":["#);
+    text
+}

@@ -1,0 +1,153 @@
+//! Beginning a session.
+
+use chrono::{DateTime, Utc};
+use commontrace_core::{SessionKey, UserId};
+use futures_util::FutureExt;
+use serde_json::Value;
+
+use super::append::{self, NewEvent};
+use super::blobs::{self, NewBlob};
+use crate::idempotency::{self, Earlier};
+use crate::tx::{Tx, on_tx};
+use crate::{Idempotency, Result, Store};
+
+/// A session to store.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// Identifies it in the store.
+    pub key: SessionKey,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// Identifies it within the account.
+    pub id: String,
+    /// A hash of what it is created with.
+    pub content_hash: Vec<u8>,
+    /// Who debugged.
+    pub developer_id: String,
+    /// The bug that it is about.
+    pub bug_id: Option<String>,
+    /// The name of the repository.
+    pub repo_name: String,
+    /// The recording tool; `None` if a client posted it.
+    pub format: Option<String>,
+    /// When it began.
+    pub start_time: DateTime<Utc>,
+    /// The rest of what it says of itself, as JSON.
+    pub header: String,
+    /// Its first events.
+    pub events: Vec<NewEvent>,
+    /// Large texts that it needs.
+    pub blobs: Vec<NewBlob>,
+}
+
+/// How creating a session went.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CreateSession {
+    /// It is stored.
+    Created,
+    /// The account has it, created with the same content.
+    Same,
+    /// The account has another one with this id.
+    Taken,
+    /// The same request was carried out before; this was its answer.
+    Replayed(Value),
+    /// The key was used for another request.
+    KeyReused,
+}
+
+impl From<Earlier> for CreateSession {
+    fn from(earlier: Earlier) -> Self {
+        match earlier {
+            Earlier::Answered(answer) => Self::Replayed(answer),
+            Earlier::Other => Self::KeyReused,
+        }
+    }
+}
+
+impl Store {
+    /// Stores a new session with its first events; with `idempotency`, at most once per account and key.
+    pub async fn create_session(
+        &self,
+        new: NewSession,
+        idempotency: Option<Idempotency>,
+        now: DateTime<Utc>,
+    ) -> Result<CreateSession> {
+        self.write(move |tx| async move { create(tx, new, idempotency, now).await }.boxed())
+            .await
+    }
+}
+
+async fn create(
+    tx: &mut Tx<'_>,
+    new: NewSession,
+    idempotency: Option<Idempotency>,
+    now: DateTime<Utc>,
+) -> Result<CreateSession> {
+    if let Some(request) = &idempotency
+        && let Some(earlier) = idempotency::recall(tx, new.user_id, request).await?
+    {
+        return Ok(earlier.into());
+    }
+    if !insert(tx, &new, now).await? {
+        let known: Option<Vec<u8>> = on_tx!(tx, |db| sqlx::query_scalar(
+            "SELECT content_hash FROM sessions
+             WHERE user_id = $1 AND id = $2 AND deleted_at IS NULL"
+        )
+        .bind(new.user_id)
+        .bind(&new.id)
+        .fetch_optional(db)
+        .await)?;
+        return Ok(match known {
+            Some(hash) if hash == new.content_hash => CreateSession::Same,
+            _ => CreateSession::Taken,
+        });
+    }
+    if let Some(request) = &idempotency
+        && let Some(earlier) = idempotency::remember(tx, new.user_id, request, now).await?
+    {
+        // The same request was carried out at the same time: this one's session has another id.
+        on_tx!(tx, |db| sqlx::query("DELETE FROM sessions WHERE key = $1")
+            .bind(new.key)
+            .execute(db)
+            .await
+            .map(drop))?;
+        return Ok(earlier.into());
+    }
+    blobs::put(tx, new.key, &new.blobs, now).await?;
+    let stored = append::store(tx, new.key, 0, new.start_time, &new.events).await?;
+    on_tx!(tx, |db| sqlx::query(
+        "UPDATE sessions SET last_seq = $2 WHERE key = $1"
+    )
+    .bind(new.key)
+    .bind(stored)
+    .execute(db)
+    .await
+    .map(drop))?;
+    Ok(CreateSession::Created)
+}
+
+/// Stores the session's row, unless the account has one with its id.
+async fn insert(tx: &mut Tx<'_>, new: &NewSession, now: DateTime<Utc>) -> Result<bool> {
+    Ok(on_tx!(tx, |db| {
+        sqlx::query(
+        "INSERT INTO sessions (key, user_id, id, content_hash, developer_id, bug_id, repo_name, format,
+                               start_time, header, last_seq, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $11)
+         ON CONFLICT (user_id, id) WHERE deleted_at IS NULL DO NOTHING",
+    )
+    .bind(new.key)
+    .bind(new.user_id)
+    .bind(&new.id)
+    .bind(&new.content_hash)
+    .bind(&new.developer_id)
+    .bind(&new.bug_id)
+    .bind(&new.repo_name)
+    .bind(&new.format)
+    .bind(new.start_time)
+    .bind(&new.header)
+    .bind(now)
+    .execute(db)
+    .await
+    .map(|done| done.rows_affected() > 0)
+    })?)
+}

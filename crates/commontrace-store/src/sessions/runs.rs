@@ -1,0 +1,457 @@
+//! Runs that find out what a session is worth.
+//!
+//! A worker leases a run for a while and says again and again that it is still there; one that dies lets
+//! the lease run out, and another goes on from what was kept. Only who holds the lease can write, so a run
+//! ends once, with one verdict.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use commontrace_core::{RunId, SessionKey, UserId};
+use futures_util::FutureExt;
+use uuid::Uuid;
+
+use crate::pool::on_pool;
+use crate::tx::{Tx, on_tx};
+use crate::write::execute;
+use crate::{Result, Store};
+
+/// Times that a run is begun: one that ends its worker each time must not do so for ever.
+const ATTEMPTS: i64 = 3;
+
+/// Where a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum RunState {
+    /// It waits for a worker.
+    Queued,
+    /// The repository is fetched and its dependencies are set up.
+    Preparing,
+    /// The tests run.
+    Running,
+    /// The reasoning is judged.
+    Judging,
+    /// It has a verdict.
+    Done,
+    /// It has none, and an error.
+    Failed,
+    /// Somebody did not want it any more.
+    Cancelled,
+}
+
+impl RunState {
+    /// Returns the state's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Preparing => "preparing",
+            Self::Running => "running",
+            Self::Judging => "judging",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Returns whether it stays so.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Done | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// A run to begin.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// Identifies it.
+    pub id: RunId,
+    /// What is asked for, as JSON.
+    pub options: String,
+}
+
+/// A run as its owner sees it.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub struct Run {
+    /// Identifies it.
+    pub id: RunId,
+    /// Where it is.
+    pub state: RunState,
+    /// The session's events that it is about: those up to this number.
+    pub events_through: i64,
+    /// Where it is in more detail, as JSON.
+    pub progress: Option<String>,
+    /// The signed verdict, as JSON.
+    pub verdict: Option<String>,
+    /// Why there is none.
+    pub error: Option<String>,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// When a worker first took it.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// A run under lease.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub struct ClaimedRun {
+    /// Identifies it.
+    pub id: RunId,
+    /// The session that it is about.
+    pub session_key: SessionKey,
+    /// Its events up to this number.
+    pub events_through: i64,
+    /// What is asked for, as JSON.
+    pub options: String,
+    /// What running the tests gave, if an earlier attempt came that far.
+    pub verification: Option<String>,
+    /// How often it was begun, this time included.
+    pub attempts: i64,
+}
+
+/// How asking for a run went.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StartRun {
+    /// It is queued.
+    Started(Run),
+    /// The session has one that has not ended.
+    Active(Run),
+    /// The account has no such session.
+    Unknown,
+}
+
+/// Whether a worker may go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunHold {
+    /// It may.
+    Held,
+    /// Somebody does not want the run any more.
+    CancelRequested,
+    /// The lease ran out, and the run is another's or has ended.
+    Lost,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub enum RunEnd {
+    /// With this signed verdict, as JSON.
+    Done(String),
+    /// Without one, for this reason.
+    Failed(String),
+    /// Because somebody did not want it any more.
+    Cancelled,
+}
+
+macro_rules! columns {
+    () => {
+        "id, state, events_through, progress, verdict, error, created_at, started_at, finished_at"
+    };
+}
+
+macro_rules! claim_sql {
+    ($lock:literal) => {
+        concat!(
+            "UPDATE session_runs SET lease = $1, leased_until = $2, attempts = attempts + 1,
+                 state = CASE WHEN state = 'queued' THEN 'preparing' ELSE state END,
+                 started_at = COALESCE(started_at, $3)
+             WHERE id IN (
+                 SELECT id FROM session_runs
+                 WHERE finished_at IS NULL AND (leased_until IS NULL OR leased_until <= $3)
+                   AND attempts < $4
+                 ORDER BY created_at, id LIMIT 1",
+            $lock,
+            ")
+             RETURNING id, session_key, events_through, options, verification, attempts"
+        )
+    };
+}
+
+const SQLITE: &str = claim_sql!("");
+/// Two PostgreSQL workers that ask at once must not wait for the same row.
+const POSTGRES: &str = claim_sql!(" FOR UPDATE SKIP LOCKED");
+
+impl Store {
+    /// Queues a run over all events that the account's session has now, unless one has not ended.
+    pub async fn start_run(
+        &self,
+        user: UserId,
+        session: String,
+        new: NewRun,
+        now: DateTime<Utc>,
+    ) -> Result<StartRun> {
+        self.write(move |tx| async move { start(tx, user, &session, &new, now).await }.boxed())
+            .await
+    }
+
+    /// Returns a run of a session.
+    pub async fn run(&self, session: SessionKey, id: RunId) -> Result<Option<Run>> {
+        Ok(on_pool!(self, |db| sqlx::query_as(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM session_runs WHERE session_key = $1 AND id = $2"
+        ))
+        .bind(session)
+        .bind(id)
+        .fetch_optional(db)
+        .await)?)
+    }
+
+    /// Lists a session's runs, the newest first.
+    pub async fn runs(&self, session: SessionKey, limit: i64) -> Result<Vec<Run>> {
+        Ok(on_pool!(self, |db| sqlx::query_as(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM session_runs WHERE session_key = $1 ORDER BY created_at DESC, id DESC LIMIT $2"
+        ))
+        .bind(session)
+        .bind(limit)
+        .fetch_all(db)
+        .await)?)
+    }
+
+    /// Returns the newest run of a session that has a verdict.
+    pub async fn judged_run(&self, session: SessionKey) -> Result<Option<Run>> {
+        Ok(on_pool!(self, |db| sqlx::query_as(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM session_runs WHERE session_key = $1 AND state = 'done'
+              ORDER BY created_at DESC, id DESC LIMIT 1"
+        ))
+        .bind(session)
+        .fetch_optional(db)
+        .await)?)
+    }
+
+    /// Asks for a run to stop. One that waits stops at once; returns whether there was one to stop.
+    pub async fn cancel_run(
+        &self,
+        session: SessionKey,
+        id: RunId,
+        now: DateTime<Utc>,
+    ) -> Result<bool> {
+        execute!(
+            self,
+            sqlx::query(
+                "UPDATE session_runs SET cancel_requested = TRUE,
+                     state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,
+                     finished_at = CASE WHEN state = 'queued' THEN $3 ELSE finished_at END
+                 WHERE session_key = $1 AND id = $2 AND finished_at IS NULL"
+            )
+            .bind(session)
+            .bind(id)
+            .bind(now)
+        )
+        .map(|changed| changed > 0)
+    }
+
+    /// Leases the run that has waited longest until `now + lease_for`.
+    pub async fn claim_run(
+        &self,
+        lease: Uuid,
+        lease_for: Duration,
+        now: DateTime<Utc>,
+    ) -> Result<Option<ClaimedRun>> {
+        self.write(move |tx| {
+            async move {
+                give_up(tx, now).await?;
+                let until = now + lease_for;
+                macro_rules! row {
+                    ($sql:expr, $db:expr) => {
+                        sqlx::query_as($sql)
+                            .bind(lease)
+                            .bind(until)
+                            .bind(now)
+                            .bind(ATTEMPTS)
+                            .fetch_optional(&mut **$db)
+                            .await
+                    };
+                }
+                Ok(match tx {
+                    Tx::Sqlite(db) => row!(SQLITE, db),
+                    Tx::Postgres(db, _) => row!(POSTGRES, db),
+                }?)
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    /// Returns whether a run could be claimed.
+    pub async fn run_is_due(&self, now: DateTime<Utc>) -> Result<bool> {
+        let due: Option<(RunId,)> = on_pool!(self, |db| sqlx::query_as(
+            "SELECT id FROM session_runs
+             WHERE finished_at IS NULL AND (leased_until IS NULL OR leased_until <= $1) LIMIT 1",
+        )
+        .bind(now)
+        .fetch_optional(db)
+        .await)?;
+        Ok(due.is_some())
+    }
+
+    /// Lets a lease last until `now + lease_for` and says where the run is.
+    pub async fn renew_run(
+        &self,
+        id: RunId,
+        lease: Uuid,
+        lease_for: Duration,
+        progress: Option<String>,
+        now: DateTime<Utc>,
+    ) -> Result<RunHold> {
+        self.write(move |tx| {
+            async move {
+                let wanted: Option<bool> = on_tx!(tx, |db| {
+                    sqlx::query_scalar(
+                    "UPDATE session_runs SET leased_until = $3, progress = COALESCE($4, progress)
+                     WHERE id = $1 AND lease = $2 AND finished_at IS NULL
+                     RETURNING cancel_requested",
+                )
+                .bind(id)
+                .bind(lease)
+                .bind(now + lease_for)
+                .bind(&progress)
+                .fetch_optional(db)
+                .await
+                })?;
+                Ok(match wanted {
+                    Some(false) => RunHold::Held,
+                    Some(true) => RunHold::CancelRequested,
+                    None => RunHold::Lost,
+                })
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    /// Moves a run on, and keeps what running the tests gave once it is known. False if the lease is lost.
+    pub async fn advance_run(
+        &self,
+        id: RunId,
+        lease: Uuid,
+        state: RunState,
+        verification: Option<String>,
+    ) -> Result<bool> {
+        execute!(
+            self,
+            sqlx::query(
+                "UPDATE session_runs SET state = $3, verification = COALESCE($4, verification)
+                 WHERE id = $1 AND lease = $2 AND finished_at IS NULL"
+            )
+            .bind(id)
+            .bind(lease)
+            .bind(state)
+            .bind(&verification)
+        )
+        .map(|changed| changed > 0)
+    }
+
+    /// Ends a run. False if the lease is lost: then it is another's to end.
+    pub async fn finish_run(
+        &self,
+        id: RunId,
+        lease: Uuid,
+        end: RunEnd,
+        now: DateTime<Utc>,
+    ) -> Result<bool> {
+        let (state, verdict, error) = match end {
+            RunEnd::Done(verdict) => (RunState::Done, Some(verdict), None),
+            RunEnd::Failed(error) => (RunState::Failed, None, Some(error)),
+            RunEnd::Cancelled => (RunState::Cancelled, None, None),
+        };
+        execute!(
+            self,
+            sqlx::query(
+                "UPDATE session_runs SET state = $3, verdict = $4, error = $5, finished_at = $6,
+                     lease = NULL, leased_until = NULL
+                 WHERE id = $1 AND lease = $2 AND finished_at IS NULL"
+            )
+            .bind(id)
+            .bind(lease)
+            .bind(state)
+            .bind(&verdict)
+            .bind(&error)
+            .bind(now)
+        )
+        .map(|changed| changed > 0)
+    }
+
+    /// Gives a leased run back, as a worker does that stops: another may take it at once, and the attempt
+    /// does not count.
+    pub async fn return_run(&self, id: RunId, lease: Uuid) -> Result<()> {
+        execute!(
+            self,
+            sqlx::query(
+                "UPDATE session_runs SET lease = NULL, leased_until = NULL, attempts = attempts - 1
+                 WHERE id = $1 AND lease = $2"
+            )
+            .bind(id)
+            .bind(lease)
+        )
+        .map(drop)
+    }
+}
+
+async fn start(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    session: &str,
+    new: &NewRun,
+    now: DateTime<Utc>,
+) -> Result<StartRun> {
+    let session: Option<(SessionKey, i64)> = on_tx!(tx, |db| {
+        sqlx::query_as(
+        "SELECT key, last_seq FROM sessions WHERE user_id = $1 AND id = $2 AND deleted_at IS NULL"
+    )
+    .bind(user)
+    .bind(session)
+    .fetch_optional(db)
+    .await
+    })?;
+    let Some((key, last_seq)) = session else {
+        return Ok(StartRun::Unknown);
+    };
+    let started: Option<Run> = on_tx!(tx, |db| sqlx::query_as(concat!(
+        "INSERT INTO session_runs (id, session_key, state, options, events_through, attempts,
+                                   cancel_requested, created_at)
+         VALUES ($1, $2, 'queued', $3, $4, 0, FALSE, $5)
+         ON CONFLICT (session_key) WHERE finished_at IS NULL DO NOTHING RETURNING ",
+        columns!()
+    ))
+    .bind(new.id)
+    .bind(key)
+    .bind(&new.options)
+    .bind(last_seq)
+    .bind(now)
+    .fetch_optional(db)
+    .await)?;
+    if let Some(started) = started {
+        return Ok(StartRun::Started(started));
+    }
+    let active: Run = on_tx!(tx, |db| {
+        sqlx::query_as(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM session_runs WHERE session_key = $1 ORDER BY finished_at IS NULL DESC, created_at DESC LIMIT 1"
+    ))
+    .bind(key)
+    .fetch_one(db)
+    .await
+    })?;
+    Ok(StartRun::Active(active))
+}
+
+/// Ends runs whose attempts are used up.
+async fn give_up(tx: &mut Tx<'_>, now: DateTime<Utc>) -> Result<()> {
+    on_tx!(tx, |db| {
+        sqlx::query(
+        "UPDATE session_runs SET state = 'failed', finished_at = $1, lease = NULL, leased_until = NULL,
+             error = 'the worker ended in the middle of it each time; its log may say why'
+         WHERE finished_at IS NULL AND attempts >= $2 AND leased_until <= $1",
+    )
+    .bind(now)
+    .bind(ATTEMPTS)
+    .execute(db)
+    .await
+    .map(drop)
+    })?;
+    Ok(())
+}
