@@ -2,6 +2,7 @@
 //! wrong; the types here describe them.
 
 use chrono::{DateTime, Utc};
+use commontrace_core::RunId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -290,4 +291,77 @@ pub struct SessionDeleted {
     pub deleted: bool,
     /// The session that was deleted.
     pub trace_id: String,
+}
+
+/// How to find out what a session is worth.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+pub struct FinalizeQuery {
+    /// Seconds to wait for the verdict; then the answer is 202 with the place of the run. Without it, as
+    /// long as the server allows, or not at all with `Prefer: respond-async`.
+    #[serde(default)]
+    pub wait: Option<Bounded<0, 3600>>,
+    /// How often the tests run on each side.
+    #[serde(default = "three")]
+    pub repeats: Bounded<1, 10>,
+    /// What is taken for the fix.
+    #[serde(default)]
+    pub fix: FixSource,
+}
+
+fn three() -> Bounded<1, 10> {
+    Bounded::new(3)
+}
+
+/// What is taken for a session's fix.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FixSource {
+    /// `commit_after` where the session names one, else its edits.
+    #[default]
+    Auto,
+    /// `commit_after`.
+    Commit,
+    /// The session's edits, one after the other.
+    Edits,
+}
+
+/// A run is on its way.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct RunAccepted {
+    /// The session.
+    pub trace_id: String,
+    /// The run.
+    pub run_id: RunId,
+    /// Where it is.
+    pub state: String,
+}
+
+/// A run that finds out what a session is worth.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct RunBody {
+    /// Its id.
+    pub run_id: RunId,
+    /// `queued`, `preparing`, `running`, `judging`, `done`, `failed` or `cancelled`.
+    pub state: String,
+    /// It is about the session's events up to this number.
+    pub events_through_seq: i64,
+    /// Where it is in more detail.
+    pub progress: Option<Value>,
+    /// The verdict, once it is done.
+    pub verdict: Option<Value>,
+    /// Why there is no verdict, if it failed.
+    pub error: Option<String>,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// When a worker took it.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// A session's runs, newest first.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct RunList {
+    /// The runs.
+    pub runs: Vec<RunBody>,
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use commontrace_core::token_bucket::Limit;
 use commontrace_store::Store;
 use ipnet::IpNet;
+use tokio::sync::Notify;
 
 use crate::api_key::ApiKeys;
 use crate::clock::Clock;
@@ -15,6 +16,7 @@ use crate::lifecycle::Lifecycle;
 use crate::limiter::{Class, Limiter};
 use crate::metrics::Metrics;
 use crate::search::Search;
+use crate::sessions::examine::Examiner;
 use crate::shared::WritePositions;
 use crate::store_check::StoreCheck;
 use crate::usage::Usage;
@@ -49,6 +51,10 @@ pub struct Parts {
     pub usage: Usage,
     /// Up to where accounts have written through other nodes, where nodes share that.
     pub write_positions: Option<WritePositions>,
+    /// Runs tests and judges sessions, where this process does that.
+    pub examiner: Option<Arc<dyn Examiner>>,
+    /// Says that a session waits to be examined.
+    pub runs_due: Notify,
     /// Whether the store can be read and written.
     pub store_check: StoreCheck,
     /// What the operator decided.
@@ -77,6 +83,8 @@ impl Parts {
             lifecycle: Lifecycle::default(),
             usage: Usage::default(),
             write_positions: None,
+            examiner: None,
+            runs_due: Notify::new(),
             store_check: StoreCheck::default(),
         }
     }
@@ -110,6 +118,8 @@ pub struct ServerSettings {
     pub body_limit_bytes: usize,
     /// Longest time a handler may take.
     pub request_timeout: Duration,
+    /// Longest time to wait for a session's verdict before its place is told instead.
+    pub finalize_wait: Duration,
     /// Networks of the proxies that are believed when they say whom they forward for.
     pub trusted_proxies: Arc<[IpNet]>,
     /// Origins whose pages may call the API; `*` for all, none to send no CORS headers.
@@ -142,6 +152,7 @@ impl Default for ServerSettings {
             open_publishing: true,
             body_limit_bytes: 1024 * 1024,
             request_timeout: Duration::from_secs(30),
+            finalize_wait: Duration::from_secs(60),
             trusted_proxies: Arc::default(),
             cors_origins: Vec::new(),
             read_per_minute: 60,

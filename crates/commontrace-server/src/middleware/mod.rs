@@ -37,7 +37,10 @@ pub fn wrap(routes: Router, settings: &ServerSettings, ids: &Ids) -> Router {
     routes
         .fallback(fallback::unknown_path)
         .method_not_allowed_fallback(fallback::method_not_allowed)
-        .layer(from_fn_with_state(settings.request_timeout, timeout::limit))
+        .layer(from_fn_with_state(
+            timeout::Limits::of(settings),
+            timeout::limit,
+        ))
         .layer(from_fn_with_state(body::Limits::of(settings), body::limit))
         .layer(panic::layer())
         .layer(from_fn(rate_limit::add_headers))

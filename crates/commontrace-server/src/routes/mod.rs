@@ -6,6 +6,7 @@ pub(crate) mod health;
 mod keys;
 mod moderation;
 mod reputation;
+mod runs;
 mod search;
 mod sessions;
 mod tags;
@@ -16,6 +17,9 @@ mod votes;
 use aide::axum::ApiRouter;
 use aide::axum::routing::{delete_with, get_with, post_with};
 use aide::transform::TransformOperation as Op;
+
+use axum::Json as JsonBody;
+use commontrace_api::sessions::{RunAccepted, SessionBody};
 
 use crate::app::App;
 use crate::error::{ApiError, WrongParts};
@@ -192,6 +196,33 @@ fn sessions() -> ApiRouter<App> {
                     "Sessions",
                     "List a session's events as they were stored",
                 )
+            }),
+        )
+        .api_route(
+            "/traces/{trace_id}/finalize",
+            post_with(runs::finalize, |op| {
+                known(op, "Sessions", "Find out what a session is worth")
+                    .response::<200, JsonBody<SessionBody>>()
+                    .response::<202, JsonBody<RunAccepted>>()
+            }),
+        )
+        .api_route(
+            "/traces/{trace_id}/runs",
+            get_with(runs::list, |op| {
+                known(op, "Sessions", "List a session's runs, newest first")
+            }),
+        )
+        .api_route(
+            "/traces/{trace_id}/runs/{run_id}",
+            get_with(runs::read, |op| known(op, "Sessions", "Read a run"))
+                .delete_with(runs::cancel, |op| {
+                    known(op, "Sessions", "End a run that has not ended")
+                }),
+        )
+        .api_route(
+            "/traces/{trace_id}/runs/{run_id}/progress",
+            get_with(runs::progress, |op| {
+                known(op, "Sessions", "Follow a run by server-sent events")
             }),
         )
 }

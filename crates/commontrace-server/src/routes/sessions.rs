@@ -82,9 +82,14 @@ pub async fn create(
 /// Returns a session with its events, in the order of time.
 pub async fn read(caller: Reader, Path(id): Path<String>) -> ApiResult<Streamed<SessionBody>> {
     let session = find(caller.store(), &caller, &id).await?;
+    whole(caller.store(), session)
+}
+
+/// Answers with a session and its events.
+pub(super) fn whole(store: &Store, session: Session) -> ApiResult<Streamed<SessionBody>> {
     let (key, last_seq) = (session.key, session.last_seq);
     let head = present::begin(&present::session(session)?);
-    let events = EventReader::in_time(caller.store().clone(), key, last_seq);
+    let events = EventReader::in_time(store.clone(), key, last_seq);
     Ok(Streamed::json(events.into_json(head, "]}")))
 }
 
@@ -232,7 +237,11 @@ pub async fn delete(
     }))
 }
 
-async fn find(store: &Store, account: &commontrace_store::Account, id: &str) -> ApiResult<Session> {
+pub(super) async fn find(
+    store: &Store,
+    account: &commontrace_store::Account,
+    id: &str,
+) -> ApiResult<Session> {
     if !is_session_id(id) {
         return Err(unknown(id));
     }
@@ -241,7 +250,7 @@ async fn find(store: &Store, account: &commontrace_store::Account, id: &str) -> 
 }
 
 /// 404 for a session, in the words that clients look for.
-fn unknown(id: &str) -> ApiError {
+pub(super) fn unknown(id: &str) -> ApiError {
     ApiError::not_found(format!("Trace {id} not found"))
 }
 

@@ -1,5 +1,6 @@
 //! Sessions on their way into the store and out of it.
 
+pub mod examine;
 pub mod intake;
 pub mod present;
 pub mod read;

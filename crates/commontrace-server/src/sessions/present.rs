@@ -35,6 +35,11 @@ pub fn session(row: commontrace_store::Session) -> ApiResult<SessionBody> {
         schema_version,
         mut session,
     } = Kept::parse(&row.header)?;
+    let qa_results = row
+        .verdict
+        .as_deref()
+        .map(|verdict| qa_results(verdict, row.last_seq))
+        .transpose()?;
     Ok(SessionBody {
         schema_version,
         trace_id: row.id,
@@ -43,7 +48,7 @@ pub fn session(row: commontrace_store::Session) -> ApiResult<SessionBody> {
         repo: serde_json::to_value(&session.repo).expect("a repository is all texts"),
         start_time: row.start_time,
         end_time: session.end_time,
-        qa_results: None,
+        qa_results,
         claimed_qa_results: session.extra.remove("claimed_qa_results"),
         format: row.format,
         title: session.title,
@@ -55,6 +60,17 @@ pub fn session(row: commontrace_store::Session) -> ApiResult<SessionBody> {
         extra: session.extra,
         events: None,
     })
+}
+
+/// Shows a kept verdict, and whether something was appended since.
+fn qa_results(verdict: &str, last_seq: i64) -> ApiResult<Value> {
+    let mut verdict: Value = serde_json::from_str(verdict)
+        .map_err(|err| ApiError::internal(format!("a kept verdict is unreadable: {err}")))?;
+    let through = verdict["events_through_seq"].as_i64();
+    if let Value::Object(members) = &mut verdict {
+        members.insert("stale".to_owned(), (through != Some(last_seq)).into());
+    }
+    Ok(verdict)
 }
 
 /// Begins the JSON of a session whose events follow.

@@ -9,6 +9,7 @@ mod backlog;
 mod batch;
 mod embed;
 mod models;
+pub mod runs;
 mod search_tables;
 mod switch;
 mod upkeep;
@@ -38,6 +39,7 @@ pub fn start_node(app: &App, since: DateTime<Utc>, work: Work) -> JoinSet<()> {
     match work {
         Work::Here => {
             tasks.spawn(embed::run(app.clone()));
+            tasks.spawn(runs::run(app.clone()));
             tasks.spawn(upkeep::tidy(app.clone()));
             tasks.spawn(backlog::run(app.clone()));
             let node = app.clone();
@@ -60,6 +62,7 @@ pub fn start_worker(app: &App) -> JoinSet<()> {
     tasks.spawn(announce::listen(app.clone(), move || {
         announced.notify_one();
     }));
+    tasks.spawn(runs::run(app.clone()));
     tasks.spawn(upkeep::tidy(app.clone()));
     tasks.spawn(backlog::run(app.clone()));
     tasks.spawn(upkeep::fold_metrics(app.clone()));

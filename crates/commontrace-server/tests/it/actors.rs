@@ -1,5 +1,6 @@
 //! A server of its own for each test, and people who use it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -12,6 +13,7 @@ use commontrace_server::clock::Clock;
 use commontrace_server::ids::Ids;
 use commontrace_server::router;
 use commontrace_server::search::{MAKE_DOCUMENT, Search};
+use commontrace_server::sessions::examine::Examiner;
 use commontrace_store::{Engine, Location, Store};
 use commontrace_testkit::{Home, empty};
 use serde_json::{Value, json};
@@ -36,18 +38,28 @@ impl TestApp {
     }
 
     pub async fn with(engine: Engine, settings: ServerSettings) -> Self {
+        Self::examining(engine, settings, None).await
+    }
+
+    /// A server that examines sessions like this.
+    pub async fn examining(
+        engine: Engine,
+        settings: ServerSettings,
+        examiner: Option<Arc<dyn Examiner>>,
+    ) -> Self {
         let (location, home) = empty(engine).await;
         let store = Store::open(&location).await.unwrap();
         let store = store.making_documents(MAKE_DOCUMENT);
         let search = Search::new(&store, None, None, Ids::Random.uuid());
-        let app = App::new(Parts::new(
+        let parts = Parts::new(
             store,
             Clock::manual(noon()),
             Ids::seeded(0),
             ApiKeys::new(b"pepper"),
             search,
             settings,
-        ));
+        );
+        let app = App::new(Parts { examiner, ..parts });
         app.lifecycle.mark_ready();
         Self {
             router: router(&app),
@@ -149,6 +161,17 @@ impl Actor {
 
     pub async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, None, &[]).await
+    }
+
+    /// Reads what is not JSON.
+    pub async fn text(&self, path: &str) -> String {
+        let request = Request::get(path)
+            .header("x-api-key", self.key.as_deref().unwrap_or_default())
+            .body(Body::empty())
+            .unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        String::from_utf8(bytes.into()).unwrap()
     }
 
     pub async fn delete(&self, path: &str) -> Answer {

@@ -9,6 +9,7 @@ mod accounts;
 mod actors;
 mod amendments;
 mod contributing;
+mod finalizing;
 mod health;
 mod limits;
 mod moderation;

@@ -22,7 +22,7 @@ fn a_session() -> Value {
     })
 }
 
-fn command(id: &str, second: u32, output: &str) -> Value {
+pub fn command(id: &str, second: u32, output: &str) -> Value {
     json!({
         "id": id,
         "event_type": "terminal_command",
@@ -31,14 +31,14 @@ fn command(id: &str, second: u32, output: &str) -> Value {
     })
 }
 
-async fn begin(actor: &Actor) -> String {
+pub async fn begin(actor: &Actor) -> String {
     let answer = actor.post("/traces", a_session()).await;
     assert_eq!(answer.status, 201, "{answer:?}");
     assert_eq!(answer.json["status"], "stored");
     answer.json["trace_id"].as_str().unwrap().to_owned()
 }
 
-async fn append(actor: &Actor, id: &str, events: Value) -> Answer {
+pub async fn append(actor: &Actor, id: &str, events: Value) -> Answer {
     let body = json!({ "events": events });
     actor.post(&format!("/traces/{id}/events"), body).await
 }

@@ -30,6 +30,8 @@ pub struct Session {
     pub created_at: DateTime<Utc>,
     /// When something was last appended.
     pub updated_at: DateTime<Utc>,
+    /// The newest verdict on it, as JSON.
+    pub verdict: Option<String>,
 }
 
 /// A stored event.
@@ -82,7 +84,9 @@ pub struct SessionFilter {
 
 macro_rules! columns {
     () => {
-        "key, id, developer_id, bug_id, format, start_time, header, last_seq, created_at, updated_at"
+        "key, id, developer_id, bug_id, format, start_time, header, last_seq, created_at, updated_at,
+         (SELECT verdict FROM session_runs r WHERE r.session_key = sessions.key AND r.state = 'done'
+          ORDER BY r.created_at DESC, r.id DESC LIMIT 1) AS verdict"
     };
 }
 
@@ -96,6 +100,18 @@ impl Store {
         ))
         .bind(user)
         .bind(id)
+        .fetch_optional(db)
+        .await)?)
+    }
+
+    /// Returns the session with this key, whoever's it is.
+    pub async fn session_by_key(&self, key: SessionKey) -> Result<Option<Session>> {
+        Ok(on_pool!(self, |db| sqlx::query_as(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM sessions WHERE key = $1 AND deleted_at IS NULL"
+        ))
+        .bind(key)
         .fetch_optional(db)
         .await)?)
     }

@@ -208,19 +208,6 @@ impl Store {
         .await)?)
     }
 
-    /// Returns the newest run of a session that has a verdict.
-    pub async fn judged_run(&self, session: SessionKey) -> Result<Option<Run>> {
-        Ok(on_pool!(self, |db| sqlx::query_as(concat!(
-            "SELECT ",
-            columns!(),
-            " FROM session_runs WHERE session_key = $1 AND state = 'done'
-              ORDER BY created_at DESC, id DESC LIMIT 1"
-        ))
-        .bind(session)
-        .fetch_optional(db)
-        .await)?)
-    }
-
     /// Asks for a run to stop. One that waits stops at once; returns whether there was one to stop.
     pub async fn cancel_run(
         &self,
@@ -273,18 +260,6 @@ impl Store {
             .boxed()
         })
         .await
-    }
-
-    /// Returns whether a run could be claimed.
-    pub async fn run_is_due(&self, now: DateTime<Utc>) -> Result<bool> {
-        let due: Option<(RunId,)> = on_pool!(self, |db| sqlx::query_as(
-            "SELECT id FROM session_runs
-             WHERE finished_at IS NULL AND (leased_until IS NULL OR leased_until <= $1) LIMIT 1",
-        )
-        .bind(now)
-        .fetch_optional(db)
-        .await)?;
-        Ok(due.is_some())
     }
 
     /// Lets a lease last until `now + lease_for` and says where the run is.

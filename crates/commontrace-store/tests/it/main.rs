@@ -21,6 +21,7 @@ mod listing;
 mod moderation;
 mod opening;
 mod replica;
+mod runs;
 mod search;
 mod sessions;
 mod support;

@@ -12,7 +12,7 @@ use rstest::rstest;
 
 use crate::support::{TestStore, after, fresh, noon};
 
-fn a_session(user_id: UserId, id: &str) -> NewSession {
+pub fn a_session(user_id: UserId, id: &str) -> NewSession {
     NewSession {
         key: fresh(),
         user_id,
@@ -46,7 +46,7 @@ fn blob(of: u8) -> NewBlob {
     }
 }
 
-async fn create(store: &Store, new: NewSession) -> SessionKey {
+pub async fn create(store: &Store, new: NewSession) -> SessionKey {
     let key = new.key;
     let created = store.create_session(new, None, noon()).await.unwrap();
     assert_eq!(created, CreateSession::Created);

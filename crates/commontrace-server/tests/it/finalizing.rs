@@ -1,0 +1,245 @@
+//! Finding out what a session is worth: waiting, following, ending and going on after a failure.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::http::Method;
+use commontrace_server::app::ServerSettings;
+use commontrace_server::sessions::examine::{Examiner, Subject, Watch};
+use commontrace_server::worker::runs;
+use commontrace_store::Engine::{self, Postgres, Sqlite};
+use commontrace_store::RunState;
+use rstest::rstest;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use crate::actors::{Actor, TestApp};
+use crate::recording::{append, begin, command};
+
+/// What a scripted examiner does with the tests.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Script {
+    Verify,
+    /// Waits until it is told to end.
+    Wait,
+    Panic,
+    Refuse,
+}
+
+#[derive(Debug)]
+struct Scripted {
+    script: Script,
+    verified: AtomicU32,
+    waiting: Notify,
+}
+
+#[async_trait]
+impl Examiner for Scripted {
+    async fn verify(&self, subject: &Subject, watch: &Watch) -> Result<Value, String> {
+        self.verified.fetch_add(1, Ordering::Relaxed);
+        watch.enter(
+            RunState::Running,
+            json!({"run": 1, "of": subject.options.repeats}),
+        );
+        match self.script {
+            Script::Verify => Ok(json!({"status": "verified"})),
+            Script::Wait => {
+                self.waiting.notify_one();
+                watch.cancel.cancelled().await;
+                Ok(json!({"status": "not_run"}))
+            }
+            Script::Panic => panic!("the examiner has a bug"),
+            Script::Refuse => Err("the disk is full".to_owned()),
+        }
+    }
+
+    async fn judge(
+        &self,
+        subject: &Subject,
+        verification: &Value,
+        _: &Watch,
+    ) -> Result<Value, String> {
+        let mut events = 0;
+        let mut reader = subject.events();
+        while reader
+            .next()
+            .await
+            .map_err(|err| format!("{err:?}"))?
+            .is_some()
+        {
+            events += 1;
+        }
+        Ok(json!({
+            "tests_passed": true,
+            "verification": verification,
+            "events": events,
+            "events_through_seq": subject.events_through,
+        }))
+    }
+}
+
+async fn scripted(engine: Engine, script: Script) -> (TestApp, Arc<Scripted>) {
+    let examiner = Arc::new(Scripted {
+        script,
+        verified: AtomicU32::new(0),
+        waiting: Notify::new(),
+    });
+    let settings = ServerSettings {
+        worker_poll: Duration::from_millis(20),
+        read_per_minute: 1_000_000,
+        ..ServerSettings::default()
+    };
+    let shared: Arc<dyn Examiner> = Arc::<Scripted>::clone(&examiner);
+    let app = TestApp::examining(engine, settings, Some(shared)).await;
+    tokio::spawn(runs::run(app.app.clone()));
+    (app, examiner)
+}
+
+async fn session(actor: &Actor) -> String {
+    let id = begin(actor).await;
+    append(
+        actor,
+        &id,
+        json!([command("a", 1, "x"), command("b", 2, "y")]),
+    )
+    .await
+    .ok();
+    id
+}
+
+/// Asks for a run and does not wait for it; returns its path.
+async fn ask(actor: &Actor, id: &str) -> String {
+    let headers = [("prefer", "respond-async")];
+    let path = format!("/traces/{id}/finalize");
+    let answer = actor.send(Method::POST, &path, None, &headers).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let place = answer.headers["location"].to_str().unwrap().to_owned();
+    assert!(place.ends_with(answer.json["run_id"].as_str().unwrap()));
+    place
+}
+
+/// Looks at a run until it has ended.
+async fn ended(actor: &Actor, run: &str) -> Value {
+    loop {
+        let run = actor.get(run).await.ok();
+        if !run["finished_at"].is_null() {
+            return run;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn finalizing_waits_and_answers_with_the_session_and_its_verdict(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let (app, _) = scripted(engine, Script::Verify).await;
+    let ada = app.user("ada").await;
+    let id = session(&ada).await;
+    let path = format!("/traces/{id}/finalize");
+    let answer = ada.send(Method::POST, &path, None, &[]).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let verdict = &answer.json["qa_results"];
+    assert_eq!(verdict["tests_passed"], true);
+    assert_eq!(verdict["verification"]["status"], "verified");
+    assert_eq!(
+        (&verdict["events"], &verdict["stale"]),
+        (&json!(2), &json!(false))
+    );
+    assert_eq!(answer.json["events"].as_array().unwrap().len(), 2);
+    // What is appended later is not part of the verdict, and that is said.
+    append(&ada, &id, json!([command("c", 3, "z")])).await.ok();
+    let later = ada.get(&format!("/traces/{id}")).await.ok();
+    assert_eq!(later["qa_results"]["stale"], true);
+    let again = ada.send(Method::POST, &path, None, &[]).await.ok();
+    assert_eq!(again["qa_results"]["events"], 3);
+    let runs = ada.get(&format!("/traces/{id}/runs")).await.ok();
+    assert_eq!(runs["runs"].as_array().unwrap().len(), 2);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_run_can_be_followed_and_ended(#[values(Sqlite, Postgres)] engine: Engine) {
+    let (app, examiner) = scripted(engine, Script::Wait).await;
+    let (ada, bob) = (app.user("ada").await, app.user("bob").await);
+    let id = session(&ada).await;
+    let run = ask(&ada, &id).await;
+    examiner.waiting.notified().await;
+    // One is enough.
+    assert_eq!(ask(&ada, &id).await, run);
+    bob.get(&run).await.refused(404);
+    bob.delete(&run).await.refused(404);
+    ada.delete(&run).await.ok();
+    let end = ended(&ada, &run).await;
+    assert_eq!(
+        (&end["state"], &end["verdict"]),
+        (&json!("cancelled"), &Value::Null)
+    );
+    let events = ada.text(&format!("{run}/progress")).await;
+    assert!(events.starts_with("event: end\ndata: {"), "{events}");
+    assert!(events.contains(r#""state":"cancelled""#));
+}
+
+#[rstest]
+#[tokio::test]
+async fn whatever_fails_is_a_state_and_never_a_verdict(
+    #[values(Script::Panic, Script::Refuse)] script: Script,
+) {
+    let (app, _) = scripted(Sqlite, script).await;
+    let ada = app.user("ada").await;
+    let id = session(&ada).await;
+    let path = format!("/traces/{id}/finalize");
+    let answer = ada.send(Method::POST, &path, None, &[]).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json["qa_results"], Value::Null);
+    let runs = ada.get(&format!("/traces/{id}/runs")).await.ok();
+    assert_eq!(runs["runs"][0]["state"], "failed");
+    assert!(runs["runs"][0]["error"].is_string());
+}
+
+#[tokio::test]
+async fn a_worker_that_is_stopped_gives_its_run_back() {
+    let (app, examiner) = scripted(Sqlite, Script::Wait).await;
+    let ada = app.user("ada").await;
+    let id = session(&ada).await;
+    let run = ask(&ada, &id).await;
+    examiner.waiting.notified().await;
+    app.app.lifecycle.stop();
+    let lease = app.app.ids.uuid();
+    let claimed = loop {
+        let claimed = app
+            .app
+            .store
+            .claim_run(lease, Duration::from_secs(20), app.app.clock.now());
+        if let Some(claimed) = claimed.await.unwrap() {
+            break claimed;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(claimed.attempts, 1);
+    assert!(run.ends_with(&claimed.id.to_string()));
+}
+
+#[tokio::test]
+async fn without_a_worker_a_run_waits_and_its_place_is_told() {
+    let settings = ServerSettings {
+        finalize_wait: Duration::ZERO,
+        ..ServerSettings::default()
+    };
+    let app = TestApp::with(Sqlite, settings).await;
+    let ada = app.user("ada").await;
+    let id = session(&ada).await;
+    let path = format!("/traces/{id}/finalize");
+    let answer = ada.send(Method::POST, &path, None, &[]).await;
+    assert_eq!(
+        (answer.status.as_u16(), &answer.json["state"]),
+        (202, &json!("queued"))
+    );
+    let unknown = ada
+        .send(Method::POST, "/traces/none/finalize", None, &[])
+        .await;
+    assert!(unknown.refused(404).contains("not found"));
+}
