@@ -32,6 +32,9 @@ pub enum End {
     OutOfMemory,
     /// It failed after a file system of limited size was full.
     DiskFull,
+    /// It had more processes than it may and was ended. Where the kernel holds the limit, the
+    /// command is not ended, but cannot start any more.
+    TooManyProcesses,
     /// It wrote more than [`crate::Limits::output`] and was ended.
     OutputLimit,
     /// The caller has cancelled it.
@@ -57,6 +60,7 @@ impl fmt::Display for End {
             Self::TimedOut(TimeLimit::Cpu) => f.write_str("used more processor time than it may"),
             Self::OutOfMemory => f.write_str("needed more memory than it may use"),
             Self::DiskFull => f.write_str("filled the disk space that it may use"),
+            Self::TooManyProcesses => f.write_str("had more processes than it may"),
             Self::OutputLimit => f.write_str("wrote more output than it may"),
             Self::Cancelled => f.write_str("was cancelled"),
         }
