@@ -11,46 +11,52 @@
 //!
 //! This crate must not know of repositories, test reports or verdicts.
 
+#[cfg(target_os = "linux")]
+mod bubblewrap;
+#[cfg(target_os = "linux")]
+mod cgroup;
+mod check;
+#[cfg(target_os = "linux")]
+mod engine;
 mod error;
+#[cfg(target_os = "linux")]
+mod launch;
+#[cfg(target_os = "linux")]
+mod layout;
 mod limits;
 mod outcome;
+#[cfg(target_os = "linux")]
+mod output;
+#[cfg(target_os = "linux")]
+mod plan;
+#[cfg(target_os = "linux")]
+mod processes;
+#[cfg(target_os = "linux")]
+mod report;
+#[cfg(target_os = "linux")]
+mod run;
 mod spec;
+#[cfg(target_os = "linux")]
+mod supervise;
+mod toolchains;
 
+pub use check::{Finding, check};
 pub use error::Error;
+#[cfg(target_os = "linux")]
+pub use launch::launched;
 pub use limits::Limits;
 pub use outcome::{
     Backend, By, End, Enforcement, Isolation, Layer, Outcome, Output, TimeLimit, Usage,
 };
+#[cfg(target_os = "linux")]
+pub use report::read_beneath;
+#[cfg(target_os = "linux")]
+pub use run::run;
 pub use spec::{Bind, Launcher, Spec, TREE, TreeMode, Wanted};
-
-use std::path::Path;
-
 pub use tokio_util::sync::CancellationToken;
+pub use toolchains::{Toolchains, toolchain_binds};
 
-/// Runs the command of `spec` and waits until nothing of it is left.
-///
-/// Standard output and standard error come as one stream, in the order in which they were written:
-/// its head and tail are in the outcome, all of it up to [`Limits::log`] in the file `log`, which is
-/// made anew. Cancelling ends the command at once and is an outcome, [`End::Cancelled`].
-///
-/// # Errors
-/// If the command could not be started; nothing of it has run then.
-pub async fn run(
-    spec: &Spec,
-    launcher: &Launcher,
-    log: &Path,
-    cancel: &CancellationToken,
-) -> Result<Outcome, Error> {
-    let _ = (spec, launcher, log, cancel);
-    Err(Error::Unavailable {
-        reason: "no backend is built in yet".into(),
-        hint: "use a later version".into(),
-    })
-}
-
-/// Becomes the sandbox's first process if this program was started as a [`Launcher`]; otherwise
-/// returns `None` at once. `main` has to call it first, before there is a second thread, and return
-/// the code.
-pub fn launched() -> Option<std::process::ExitCode> {
-    None
-}
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
+#[cfg(not(target_os = "linux"))]
+pub use elsewhere::{launched, read_beneath, run};

@@ -229,3 +229,16 @@ pub enum By {
     /// Nothing.
     Nothing,
 }
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cgroup => "control group",
+            Self::Rlimit => "resource limit",
+            Self::Watching => "watching",
+            Self::Filesystem => "size of the file system",
+            Self::Engine => "the engine",
+            Self::Nothing => "nothing",
+        })
+    }
+}

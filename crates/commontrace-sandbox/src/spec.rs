@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Limits;
 
 /// Where the tree appears inside of the sandbox.
@@ -13,7 +15,7 @@ pub const TREE: &str = "/src";
 /// What is not named here is not there: no variable of the host's environment, no home, no other
 /// process. The system's programs and libraries (`/usr` and what belongs to it) can be read, `/tmp`
 /// and `/dev/shm` are empty and of limited size, and standard input is empty.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
     /// The program and its arguments. Without a slash the program is looked for in `PATH` of `env`.
     pub command: Vec<OsString>,
@@ -80,7 +82,8 @@ impl Spec {
 }
 
 /// What a command may do to its tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TreeMode {
     /// The command reads and writes; what it writes is kept in memory, up to `size` bytes, and
     /// forgotten at the end. The host's files never change.
@@ -97,7 +100,7 @@ pub enum TreeMode {
 }
 
 /// A file or a folder of the host that the command sees.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bind {
     /// The absolute path on the host.
     pub host: PathBuf,
@@ -120,7 +123,8 @@ impl Bind {
 }
 
 /// What should contain a command.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Wanted {
     /// The embedded backend, or bubblewrap where the embedded one cannot work; never `None`.
     #[default]
