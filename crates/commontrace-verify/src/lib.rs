@@ -11,6 +11,7 @@
 //! | [`report`] | reads test results from reports and from output |
 //! | [`sets`], [`unstable`] | compares the results of two states |
 //! | [`validity`], [`tool`] | tells runs that prove something from runs that do not |
+//! | [`git`] | fetches repositories, exports trees, applies patches and edits |
 //! | [`split`] | tells a change's tests from the rest of it |
 //! | [`runner`] | the seam to whatever runs a command in isolation |
 //! | [`verdict`], [`decide`] | what came out, and why |
@@ -22,6 +23,7 @@
 //! No HTTP and no database here.
 
 pub mod decide;
+pub mod git;
 pub mod outcome;
 pub mod reason;
 pub mod report;
