@@ -1,0 +1,133 @@
+//! Why a verdict is what it is: one code for each cause, the same in the JSON and in the manual.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::verdict::Status;
+
+/// The cause of a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Tests turned green and none broke.
+    FailToPass,
+
+    /// A test that passed before fails.
+    Regression,
+    /// A test that passed before is gone.
+    TestsRemoved,
+    /// A test that passed before is skipped.
+    TestsSkipped,
+    /// A test that the change brings or was to turn green does not pass.
+    StillFailing,
+    /// The tests could be built before and cannot be any more.
+    BuildBroken,
+    /// The tests ended in time before and do not any more.
+    TimedOutAfter,
+
+    /// No test turned green.
+    NoFailToPass,
+    /// Tests turned green by a change of the tests alone.
+    TestsPassWithoutFix,
+
+    /// All that turned green is flaky.
+    OnlyFlaky,
+
+    /// No test ran.
+    NoTestsRan,
+    /// The exit status says failure and the results show none.
+    ExitDisagrees,
+    /// The tool counted other tests than its output shows.
+    ResultsDisagree,
+    /// A report was to be written and was not.
+    ReportMissing,
+    /// A report is cut off or not what it should be.
+    ReportInvalid,
+    /// The tests cannot be built.
+    BuildFailed,
+    /// The tests did not end in time.
+    TimedOut,
+    /// The test runner was not used as it should be, or broke.
+    ToolFailed,
+
+    /// No isolation works here.
+    SandboxUnavailable,
+    /// The command could not be started.
+    LaunchFailed,
+    /// The container image is not there.
+    ImageMissing,
+    /// The repository could not be fetched.
+    CloneFailed,
+    /// The repository has no such commit.
+    CommitMissing,
+    /// Dependencies could not be set up.
+    DependencyFailed,
+    /// The change could not be applied.
+    PatchFailed,
+    /// The memory was used up.
+    Oom,
+    /// The disk space was used up.
+    DiskFull,
+    /// The tests want a network.
+    NetworkNeeded,
+    /// Setting up did not end in time.
+    TimeoutSetup,
+    /// A program that the command needs is not there.
+    ToolMissing,
+    /// Something outside killed the tests.
+    Killed,
+    /// Files could not be read or written on this side.
+    Io,
+
+    /// Somebody cancelled it.
+    Cancelled,
+    /// There is no test command.
+    NoTestCommand,
+    /// There is no repository to run tests in.
+    NoRepository,
+    /// There is no change.
+    NoChange,
+}
+
+impl Reason {
+    /// The status that goes with this reason.
+    #[must_use]
+    pub fn status(self) -> Status {
+        match self {
+            Self::FailToPass => Status::Verified,
+            Self::Regression
+            | Self::TestsRemoved
+            | Self::TestsSkipped
+            | Self::StillFailing
+            | Self::BuildBroken
+            | Self::TimedOutAfter => Status::Refuted,
+            Self::NoFailToPass | Self::TestsPassWithoutFix => Status::NoEvidence,
+            Self::OnlyFlaky => Status::Unstable,
+            Self::NoTestsRan
+            | Self::ExitDisagrees
+            | Self::ResultsDisagree
+            | Self::ReportMissing
+            | Self::ReportInvalid
+            | Self::BuildFailed
+            | Self::TimedOut
+            | Self::ToolFailed => Status::InvalidRun,
+            Self::SandboxUnavailable
+            | Self::LaunchFailed
+            | Self::ImageMissing
+            | Self::CloneFailed
+            | Self::CommitMissing
+            | Self::DependencyFailed
+            | Self::PatchFailed
+            | Self::Oom
+            | Self::DiskFull
+            | Self::NetworkNeeded
+            | Self::TimeoutSetup
+            | Self::ToolMissing
+            | Self::Killed
+            | Self::Io => Status::Infrastructure,
+            Self::Cancelled | Self::NoTestCommand | Self::NoRepository | Self::NoChange => {
+                Status::NotRun
+            }
+        }
+    }
+}
