@@ -1,0 +1,45 @@
+//! Files compressed with Zstandard.
+
+use std::io::{self, BufRead, ErrorKind, Read};
+
+use ruzstd::decoding::StreamingDecoder;
+
+/// The most memory that a frame may ask for, in bytes; what agents write needs 8 MiB at most.
+const LARGEST_WINDOW: u64 = 32 * 1024 * 1024;
+
+/// Reads the frames of a file one after the other.
+pub(crate) struct Frames<R: BufRead> {
+    decoder: Option<StreamingDecoder<R, ruzstd::decoding::FrameDecoder>>,
+}
+
+impl<R: BufRead> Frames<R> {
+    pub(crate) fn new(source: R) -> io::Result<Self> {
+        Ok(Self {
+            decoder: Some(frame(source)?),
+        })
+    }
+}
+
+impl<R: BufRead> Read for Frames<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(decoder) = &mut self.decoder {
+            let read = decoder.read(buffer)?;
+            if read > 0 || buffer.is_empty() {
+                return Ok(read);
+            }
+            let mut source = match self.decoder.take() {
+                Some(decoder) => decoder.into_inner(),
+                None => break,
+            };
+            if !source.fill_buf()?.is_empty() {
+                self.decoder = Some(frame(source)?);
+            }
+        }
+        Ok(0)
+    }
+}
+
+fn frame<R: BufRead>(source: R) -> io::Result<StreamingDecoder<R, ruzstd::decoding::FrameDecoder>> {
+    StreamingDecoder::new_with_max_window_size(source, LARGEST_WINDOW)
+        .map_err(|error| io::Error::new(ErrorKind::InvalidData, error.to_string()))
+}
