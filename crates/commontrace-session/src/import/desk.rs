@@ -164,6 +164,13 @@ impl<'d> Desk<'d> {
         Admission::Known(owner.map_or_else(|| key.clone(), |state| state.key.clone()))
     }
 
+    /// Whether a record of this id was handed over, whoever's it is.
+    pub(crate) fn knows(&self, format: &str, id: &str) -> bool {
+        self.memory
+            .seen
+            .contains_key(&short_hash(&[format, "", id]))
+    }
+
     /// Hands over a record with what was made of it.
     pub(crate) fn write(
         &mut self,

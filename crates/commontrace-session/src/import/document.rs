@@ -17,21 +17,21 @@ pub(crate) struct Document {
 
 impl Document {
     /// Reads and redacts it; `None` if it cannot be read, which is reported.
-    pub(crate) fn read(
-        reader: impl Read,
-        input: &Input<'_>,
-        desk: &mut Desk<'_>,
-    ) -> Result<Option<Self>, ImportError> {
+    pub(crate) fn read(reader: impl Read, input: &Input<'_>, desk: &mut Desk<'_>) -> Option<Self> {
         let mut bytes = Vec::new();
-        reader
+        let read = reader
             .take(LONGEST_DOCUMENT as u64 + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| input.failed(error))?;
+            .read_to_end(&mut bytes);
+        if let Err(error) = read {
+            let reason = format!("cannot be read further: {error}");
+            desk.report.bad(0, bytes.len() as u64, reason);
+            return None;
+        }
         desk.report.counts.bytes += bytes.len() as u64;
         if bytes.len() > LONGEST_DOCUMENT {
             let reason = format!("one document of more than {LONGEST_DOCUMENT} bytes");
             desk.report.bad(1, 0, reason);
-            return Ok(None);
+            return None;
         }
         let text = match String::from_utf8(bytes) {
             Ok(text) => text,
@@ -39,7 +39,7 @@ impl Document {
                 let at = error.utf8_error().valid_up_to();
                 let line = line_at(error.as_bytes(), at);
                 desk.report.bad(line, at as u64, "not UTF-8");
-                return Ok(None);
+                return None;
             }
         };
         let text = match text.strip_prefix('\u{feff}') {
@@ -55,7 +55,7 @@ impl Document {
                 .sum();
             let offset = (before + column.saturating_sub(1)).min(text.len());
             desk.report.bad(line as u64, offset as u64, reason(&error));
-            return Ok(None);
+            return None;
         }
         let (redacted, found) = input.redacted(&text, desk);
         let text = match redacted {
@@ -66,10 +66,15 @@ impl Document {
             std::borrow::Cow::Owned(mended) => mended,
             std::borrow::Cow::Borrowed(_) => text,
         };
-        Ok(Some(Self {
+        Some(Self {
             text,
             redacted: found,
-        }))
+        })
+    }
+
+    /// Whether anything in it was redacted.
+    pub(crate) fn redacted(&self) -> bool {
+        self.redacted
     }
 
     /// The document as a value whose members are still to be read.

@@ -28,6 +28,7 @@
 //! panic or use memory without bound. A damaged record costs only itself.
 
 mod claude_code;
+mod codex;
 mod desk;
 mod document;
 mod files;
@@ -187,9 +188,14 @@ impl Importer {
             }
             let mut late = Vec::new();
             while let Some(call) = state.next_unanswered() {
-                late.extend(call.unanswered());
+                if key.format == Format::Codex.name() {
+                    late.extend(codex::unanswered(state, call));
+                } else {
+                    late.extend(call.unanswered());
+                }
             }
             late.extend(claude_code::left_over(state));
+            late.extend(codex::left_over(state));
             desk.write_late(&key, "", late);
             desk.close()?;
         }
@@ -203,30 +209,31 @@ impl Importer {
         beside: &Beside,
         sink: &mut dyn Sink,
     ) -> Result<FileReport, ImportError> {
-        let failed = |source| ImportError::Read {
-            file: name.to_owned(),
-            source,
-        };
-        let (head, rest) = head(reader).map_err(failed)?;
-        if head.starts_with(b"\x28\xb5\x2f\xfd") {
-            let frames = packed::Frames::new(io::Cursor::new(head).chain(rest)).map_err(failed)?;
-            let (head, rest) =
-                self::head(BufReader::with_capacity(64 * 1024, frames)).map_err(failed)?;
-            return self.read_plain(name, head, rest, beside, sink);
+        let (head, rest, failure) = head(reader);
+        if failure.is_none() && head.starts_with(b"\x28\xb5\x2f\xfd") {
+            let (frames, refused) = packed::Frames::new(io::Cursor::new(head).chain(rest));
+            let (head, rest, failure) = self::head(BufReader::with_capacity(64 * 1024, frames));
+            return self.read_plain(name, (head, rest, refused.or(failure)), beside, sink);
         }
-        self.read_plain(name, head, rest, beside, sink)
+        self.read_plain(name, (head, rest, failure), beside, sink)
     }
 
     fn read_plain(
         &mut self,
         name: &str,
-        head: Vec<u8>,
-        rest: impl BufRead,
+        (head, rest, failure): (Vec<u8>, impl BufRead, Option<io::Error>),
         beside: &Beside,
         sink: &mut dyn Sink,
     ) -> Result<FileReport, ImportError> {
         let layout = sniff::sniff(&head);
         let mut desk = Desk::new(name, &mut self.memory, sink);
+        if let Some(error) = failure {
+            desk.report.bad(
+                0,
+                head.len() as u64,
+                format!("cannot be read further: {error}"),
+            );
+        }
         let reader = io::Cursor::new(head).chain(rest);
         let input = Input {
             name,
@@ -238,19 +245,22 @@ impl Importer {
                 desk.report.format = Some(format.name());
                 match format {
                     Format::ClaudeCode => claude_code::read(reader, &input, &mut desk)?,
+                    Format::Codex => codex::read(reader, &input, &mut desk)?,
                     _ => desk.report.bad(1, 0, "of a format that cannot be read yet"),
                 }
             }
             Some(Layout::Document(format)) => {
                 desk.report.format = Some(format.name());
-                let Some(document) = document::Document::read(reader, &input, &mut desk)? else {
+                let Some(document) = document::Document::read(reader, &input, &mut desk) else {
                     return desk.close();
                 };
                 match format {
+                    Format::Codex => codex::read_document(&document, &input, &mut desk)?,
                     Format::Seed => seed::read(&document, &mut desk)?,
                     _ => desk.report.bad(1, 0, "of a format that cannot be read yet"),
                 }
             }
+            None if desk.report.counts.bad > 0 => {}
             None => desk.report.bad(1, 0, "of no format that is known"),
         }
         desk.close()
@@ -281,21 +291,17 @@ impl Input<'_> {
         }
         (answer.text, found)
     }
-
-    fn failed(&self, source: io::Error) -> ImportError {
-        ImportError::Read {
-            file: self.name.to_owned(),
-            source,
-        }
-    }
 }
 
-/// The first part of what a reader gives, and the rest.
-fn head<R: BufRead>(mut reader: R) -> io::Result<(Vec<u8>, R)> {
+/// The first part of what a reader gives, the rest, and why there is none if it could not be read.
+fn head<R: BufRead>(mut reader: R) -> (Vec<u8>, io::Take<R>, Option<io::Error>) {
     let mut head = Vec::new();
-    reader
+    let failure = reader
         .by_ref()
         .take(sniff::HEAD as u64)
-        .read_to_end(&mut head)?;
-    Ok((head, reader))
+        .read_to_end(&mut head)
+        .err();
+    // A reader that has failed once is not asked again.
+    let rest = if failure.is_some() { 0 } else { u64::MAX };
+    (head, reader.take(rest), failure)
 }

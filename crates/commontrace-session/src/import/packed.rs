@@ -13,17 +13,30 @@ pub(crate) struct Frames<R: BufRead> {
 }
 
 impl<R: BufRead> Frames<R> {
-    pub(crate) fn new(source: R) -> io::Result<Self> {
-        Ok(Self {
-            decoder: Some(frame(source)?),
-        })
+    /// A reader of nothing, and why, if there is no frame at the start.
+    pub(crate) fn new(source: R) -> (Self, Option<io::Error>) {
+        match frame(source) {
+            Ok(decoder) => (
+                Self {
+                    decoder: Some(decoder),
+                },
+                None,
+            ),
+            Err(error) => (Self { decoder: None }, Some(error)),
+        }
     }
 }
 
 impl<R: BufRead> Read for Frames<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while let Some(decoder) = &mut self.decoder {
-            let read = decoder.read(buffer)?;
+            let read = match decoder.read(buffer) {
+                Ok(read) => read,
+                Err(error) => {
+                    self.decoder = None;
+                    return Err(error);
+                }
+            };
             if read > 0 || buffer.is_empty() {
                 return Ok(read);
             }

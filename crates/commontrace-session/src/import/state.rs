@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::claude_code;
 use super::found::SessionKey;
 use super::paths::Roots;
+use super::{claude_code, codex};
 use crate::{Actor, Body, Event, Session};
 
 /// At most so many calls of a session wait for their results; beyond, the oldest counts as unanswered.
@@ -33,6 +33,7 @@ pub(crate) struct State {
     /// Tokens by kind.
     pub(crate) usage: BTreeMap<&'static str, u64>,
     pub(crate) claude: claude_code::Memory,
+    pub(crate) codex: codex::Memory,
 }
 
 /// A call that waits for its result.
@@ -80,9 +81,20 @@ impl Call {
         if self.told {
             return None;
         }
-        let body = Body::ToolCall {
-            name: self.name.clone(),
-            arguments: self.arguments.clone(),
+        let body = match self.text("command") {
+            // Of a command that was begun, nothing is known but that.
+            Some(command) if self.name == "Bash" => Body::TerminalCommand {
+                command: command.to_owned(),
+                exit_code: None,
+                output: String::new(),
+                duration_ms: None,
+                cwd: None,
+                ended: None,
+            },
+            _ => Body::ToolCall {
+                name: self.name.clone(),
+                arguments: self.arguments.clone(),
+            },
         };
         let mut event = self.event(body);
         event.id = format!("{}#{}", self.record, self.id);
@@ -113,6 +125,7 @@ impl State {
             models: BTreeMap::new(),
             usage: BTreeMap::new(),
             claude: claude_code::Memory::default(),
+            codex: codex::Memory::default(),
         }
     }
 
