@@ -171,6 +171,12 @@ impl<'d> Desk<'d> {
             .contains_key(&short_hash(&[format, "", id]))
     }
 
+    /// Whether an event of this id was not handed over yet. For formats whose records grow.
+    pub(crate) fn is_new_event(&mut self, key: &SessionKey, id: &str) -> bool {
+        let hashed = short_hash(&[key.format, &key.id, id, "event"]);
+        self.memory.seen.insert(hashed, 0).is_none()
+    }
+
     /// Hands over a record with what was made of it.
     pub(crate) fn write(
         &mut self,

@@ -33,6 +33,7 @@ mod desk;
 mod document;
 mod files;
 mod found;
+mod gemini;
 mod json;
 mod lines;
 mod packed;
@@ -246,6 +247,7 @@ impl Importer {
                 match format {
                     Format::ClaudeCode => claude_code::read(reader, &input, &mut desk)?,
                     Format::Codex => codex::read(reader, &input, &mut desk)?,
+                    Format::Gemini => gemini::read(reader, &input, &mut desk)?,
                     _ => desk.report.bad(1, 0, "of a format that cannot be read yet"),
                 }
             }
@@ -256,6 +258,7 @@ impl Importer {
                 };
                 match format {
                     Format::Codex => codex::read_document(&document, &input, &mut desk)?,
+                    Format::Gemini => gemini::read_document(&document, &input, &mut desk)?,
                     Format::Seed => seed::read(&document, &mut desk)?,
                     _ => desk.report.bad(1, 0, "of a format that cannot be read yet"),
                 }
