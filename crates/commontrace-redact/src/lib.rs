@@ -21,6 +21,7 @@ mod allow;
 mod detect;
 mod entropy;
 mod json;
+mod json_text;
 mod placeholder;
 mod prefilter;
 mod reference;
@@ -34,6 +35,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 pub use json::redact_json;
+pub use json_text::{RedactedJson, redact_json_text};
 pub use summary::{RuleCount, Summary};
 
 /// What kind of thing was found.
@@ -82,6 +84,11 @@ pub struct Redacted<'a> {
     pub text: Cow<'a, str>,
     /// What was found, in the order of the input, without overlaps.
     pub findings: Vec<Finding>,
+}
+
+/// Whether a mark of this crate stands in `text`.
+pub fn has_mark(text: &str) -> bool {
+    scan::has_mark(text)
 }
 
 /// Replaces every secret, e-mail address and user name in a home path.

@@ -153,6 +153,11 @@ fn marks(text: &str) -> Vec<(usize, usize)> {
     marks
 }
 
+/// Whether there is any mark in `text`.
+pub(crate) fn has_mark(text: &str) -> bool {
+    (text.contains(MARK_OPEN) || text.contains(USER_MARK)) && !marks(text).is_empty()
+}
+
 /// Joins overlapping candidates; the surest of them, then the longest, gives the name.
 fn merge(mut candidates: Vec<Candidate>) -> Vec<Finding> {
     candidates.sort_by_key(|candidate| {

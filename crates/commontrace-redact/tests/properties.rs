@@ -1,6 +1,6 @@
 //! Properties that hold for every text.
 
-use commontrace_redact::{Summary, redact, redact_json};
+use commontrace_redact::{Summary, redact, redact_json, redact_json_text};
 use proptest::prelude::*;
 
 /// Pieces that, put together at random, come close to what detectors look for.
@@ -127,5 +127,23 @@ proptest! {
         prop_assert_eq!(redact_json(&mut value), Summary::default());
         prop_assert_eq!(summary.is_empty(), summary.total() == 0);
         prop_assert_eq!(value, once);
+    }
+
+    #[test]
+    fn json_texts_stay_json_and_are_redacted_once_and_for_all(names in prop::collection::vec(near_misses(), 0..4), texts in prop::collection::vec(near_misses(), 0..4)) {
+        let value: serde_json::Value = names.into_iter().zip(texts.into_iter().map(serde_json::Value::String)).collect::<serde_json::Map<_, _>>().into();
+        let text = value.to_string();
+        let once = redact_json_text(&text);
+        prop_assert!(serde_json::from_str::<serde_json::Value>(&once.text).is_ok());
+        let again = redact_json_text(&once.text);
+        prop_assert_eq!(&again.text, &once.text);
+        prop_assert!(again.summary.is_empty());
+    }
+
+    #[test]
+    fn any_text_passes_for_json(text in near_misses()) {
+        let once = redact_json_text(&text);
+        let again = redact_json_text(&once.text);
+        prop_assert_eq!(&again.text, &once.text);
     }
 }

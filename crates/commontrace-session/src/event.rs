@@ -44,6 +44,50 @@ pub struct Event {
     pub extra: Map<String, Value>,
 }
 
+impl Event {
+    /// An event of which nothing more is known than what happened; its id is still to be given.
+    pub fn new(body: Body) -> Self {
+        Self {
+            id: String::new(),
+            timestamp: None,
+            body,
+            actor: Actor::default(),
+            parent: None,
+            tool_call_id: None,
+            redacted: false,
+            source: None,
+            raw: None,
+            extra: Map::new(),
+        }
+    }
+}
+
+impl Body {
+    /// The name of the type, as in `event_type`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::FileOpen { .. } => "file_open",
+            Self::FileClose { .. } => "file_close",
+            Self::CodeEdit { .. } => "code_edit",
+            Self::TerminalCommand { .. } => "terminal_command",
+            Self::TestResult { .. } => "test_result",
+            Self::ReasoningStep { .. } => "reasoning_step",
+            Self::UserMessage { .. } => "user_message",
+            Self::AgentMessage { .. } => "agent_message",
+            Self::ToolCall { .. } => "tool_call",
+            Self::ToolResult { .. } => "tool_result",
+            Self::FileRead { .. } => "file_read",
+            Self::Search { .. } => "search",
+            Self::Commit { .. } => "commit",
+            Self::PullRequest { .. } => "pull_request",
+            Self::Compaction { .. } => "compaction",
+            Self::Error { .. } => "error",
+            Self::ApprovalDenied { .. } => "approval_denied",
+            Self::Rollback { .. } => "rollback",
+        }
+    }
+}
+
 /// What happened. Exit codes and durations that nobody recorded are `None`, never 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event_type", content = "data", rename_all = "snake_case")]

@@ -4,12 +4,17 @@
 //! event has an identity, an actor and a link to the call that it belongs to, and what nobody knows is
 //! absent instead of zero.
 //!
+//! [`import`] reads what agents record.
+//!
 //! Nothing here stores, reads a clock or makes up an id that does not follow from the record.
 
+pub mod diff;
 pub mod event;
+pub mod import;
 pub mod posted;
 pub mod session;
 pub mod stored;
+pub mod text;
 
-pub use event::{Actor, Body, Event, RawRef, Source};
+pub use event::{Actor, Body, Ended, Event, RawRef, Source};
 pub use session::{Repo, Session};

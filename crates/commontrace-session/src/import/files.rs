@@ -1,0 +1,117 @@
+//! The files of an import: which there are, and what lies beside one of them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+/// Folders are followed this deep.
+const DEEPEST: usize = 16;
+
+/// The files below a path that may hold sessions, in an order in which what continues a session comes after
+/// what begins it. A file is its own only answer, whatever it is called.
+///
+/// Of a plain and a compressed file of one name the plain one is taken. Side files of other files, version
+/// control and symbolic links to folders are left out.
+pub fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut found = Vec::new();
+    walk(path, 0, &mut found)?;
+    let plain: BTreeSet<PathBuf> = found.iter().cloned().collect();
+    found.retain(|file| {
+        file.extension().is_none_or(|end| end != "zst") || !plain.contains(&file.with_extension(""))
+    });
+    found.sort_by_cached_key(|file| order(file));
+    Ok(found)
+}
+
+fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let (path, kind) = (entry.path(), entry.file_type()?);
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if kind.is_dir() {
+            if depth < DEEPEST
+                && !name.starts_with(".git")
+                && !matches!(&*name, "tool-results" | "node_modules")
+            {
+                walk(&path, depth + 1, found)?;
+            }
+        } else if is_recording(&name) {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn is_recording(name: &str) -> bool {
+    let ends = [".jsonl", ".jsonl.zst", ".json", ".traj"];
+    ends.iter().any(|end| name.ends_with(end)) && !name.ends_with(".meta.json")
+}
+
+/// Files of agents that others have set to work come after those that tell of it, and `x.cont-1.json` after
+/// `x.json`.
+fn order(file: &Path) -> (PathBuf, bool, String) {
+    let mut folder = file.parent().map(Path::to_owned).unwrap_or_default();
+    let mut inner = false;
+    let name = file
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    if folder.ends_with("subagents") {
+        // `SESSION/subagents/agent-1.jsonl` belongs to `SESSION.jsonl`.
+        inner = true;
+        folder = folder
+            .parent()
+            .and_then(Path::parent)
+            .map(Path::to_owned)
+            .unwrap_or_default();
+    }
+    (folder, inner, name.replace(".cont-", "~cont-"))
+}
+
+/// What lies beside a file.
+pub(crate) struct Beside {
+    folder: Option<PathBuf>,
+}
+
+impl Beside {
+    pub(crate) fn none() -> Self {
+        Self { folder: None }
+    }
+
+    /// The folder of Claude Code beside a session's file, or around the file of a sub-agent.
+    pub(crate) fn of(path: &Path) -> Self {
+        let parent = path.parent();
+        let folder = match parent {
+            Some(parent) if parent.ends_with("subagents") => parent.parent().map(Path::to_owned),
+            _ => Some(path.with_extension("")),
+        };
+        Self { folder }
+    }
+
+    /// A text that was too large for the record which names it. Only the last part of the name counts, so
+    /// that no record can name a file elsewhere.
+    pub(crate) fn tool_result(&self, name: &str) -> Option<String> {
+        let name = super::paths::last_part(name.trim());
+        if name.is_empty() || name == ".." {
+            return None;
+        }
+        let path = self.folder.as_ref()?.join("tool-results").join(name);
+        let is_file = fs::symlink_metadata(&path).is_ok_and(|about| about.is_file());
+        if !is_file {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        fs::File::open(path)
+            .ok()?
+            .take(super::LONGEST_LINE as u64)
+            .read_to_end(&mut bytes)
+            .ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
