@@ -40,6 +40,9 @@ enum Command {
     Reembed(commands::reembed::Args),
     /// Import the starter traces, or check and import those in a folder
     ImportSeeds(commands::import_seeds::Args),
+    /// Import, list and prune recorded debugging sessions
+    #[command(subcommand)]
+    Sessions(commands::sessions::Command),
     /// Moderate and look after the commons
     #[command(subcommand)]
     Admin(commands::admin::Command),
@@ -82,6 +85,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Backup(args) => commands::block_on(commands::backup::run(config, args)),
         Command::Reembed(args) => commands::block_on(commands::reembed::run(config, args)),
         Command::ImportSeeds(args) => commands::block_on(commands::import_seeds::run(config, args)),
+        Command::Sessions(command) => commands::block_on(commands::sessions::run(config, command)),
         Command::Admin(command) => commands::block_on(commands::admin::run(config, command)),
         Command::Config(command) => commands::config::run(&config, &command),
         Command::Health(args) => commands::block_on(commands::health::run(config, args)),

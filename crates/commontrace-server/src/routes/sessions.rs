@@ -120,6 +120,7 @@ pub async fn append(
     let append = Append {
         events: received.packed.events,
         blobs: received.packed.blobs,
+        records: Vec::new(),
         expected_seq: query.expected_seq.map(commontrace_api::Bounded::value),
         idempotency,
     };

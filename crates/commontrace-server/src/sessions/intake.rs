@@ -53,28 +53,18 @@ fn receive<T>(
     read: impl FnOnce(Value) -> Result<T, Refusal>,
     events: impl FnOnce(&mut T) -> &mut Vec<Event>,
 ) -> ApiResult<Received<T>> {
-    let (body, summary) = redact(body)?;
-    let value = serde_json::from_str(&body).map_err(|err| not_json(&err))?;
+    // The whole body, so that nothing that is made of it can tell more.
+    let redacted = commontrace_redact::redact_json_text(body);
+    let body = redacted.text.as_ref();
+    let value = serde_json::from_str(body).map_err(|err| not_json(&err))?;
     let mut posted = read(value).map_err(refusal)?;
-    let packed = pack(&body, std::mem::take(events(&mut posted)), ids);
+    let packed = pack(body, std::mem::take(events(&mut posted)), ids);
     Ok(Received {
         posted,
         packed,
-        content_hash: Sha256::digest(&body).to_vec(),
-        redactions: redactions(&summary),
+        content_hash: Sha256::digest(body).to_vec(),
+        redactions: redactions(&redacted.summary),
     })
-}
-
-/// Redacts a whole body, so that nothing that is made of it can tell more.
-fn redact(body: &str) -> ApiResult<(String, Summary)> {
-    let mut value: Value = serde_json::from_str(body).map_err(|err| not_json(&err))?;
-    let summary = commontrace_redact::redact_json(&mut value);
-    let body = if summary.is_empty() {
-        body.to_owned()
-    } else {
-        value.to_string()
-    };
-    Ok((body, summary))
 }
 
 /// Returns what was replaced, by rule.

@@ -36,8 +36,10 @@ pub struct NewEvent {
 pub struct Append {
     /// The events in their order.
     pub events: Vec<NewEvent>,
-    /// Large texts that they need.
+    /// Large texts that they need, and their records. Kept if any of the events is new.
     pub blobs: Vec<NewBlob>,
+    /// Texts to keep in any case.
+    pub records: Vec<NewBlob>,
     /// How many events the session must have, if the client cares.
     pub expected_seq: Option<i64>,
     /// How to tell a repeated request. The answer's `appended_events`, `duplicates` and `last_seq` are
@@ -125,8 +127,11 @@ async fn append_to(
         return refusal(tx, user, id, append.expected_seq).await;
     };
     let before = claimed - append.events.len() as i64;
-    blobs::put(tx, session, &append.blobs, now).await?;
     let last_seq = store(tx, session, before, begun, &append.events).await?;
+    if last_seq != before {
+        blobs::put(tx, session, &append.blobs, now).await?;
+    }
+    blobs::put(tx, session, &append.records, now).await?;
     if last_seq != claimed {
         on_tx!(tx, |db| sqlx::query(
             "UPDATE sessions SET last_seq = $2 WHERE key = $1"

@@ -77,6 +77,39 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Stores what a recording says of itself, in place of what an earlier reading of it said. Events are
+    /// appended apart. False if the account has a session with this id that is of another origin.
+    pub async fn import_session(&self, new: NewSession, now: DateTime<Utc>) -> Result<bool> {
+        self.write(move |tx| {
+            async move {
+                if insert(tx, &new, now).await? {
+                    return Ok(true);
+                }
+                Ok(on_tx!(tx, |db| sqlx::query(
+                    "UPDATE sessions SET content_hash = $4, developer_id = $5, bug_id = $6, repo_name = $7,
+                         start_time = $8, header = $9
+                     WHERE user_id = $1 AND id = $2 AND format = $3 AND deleted_at IS NULL",
+                )
+                .bind(new.user_id)
+                .bind(&new.id)
+                .bind(&new.format)
+                .bind(&new.content_hash)
+                .bind(&new.developer_id)
+                .bind(&new.bug_id)
+                .bind(&new.repo_name)
+                .bind(new.start_time)
+                .bind(&new.header)
+                .execute(db)
+                .await
+                .map(|done| done.rows_affected() > 0))?)
+            }
+            .boxed()
+        })
+        .await
+    }
+}
+
 async fn create(
     tx: &mut Tx<'_>,
     new: NewSession,

@@ -18,6 +18,8 @@ pub struct Session {
     pub developer_id: String,
     /// The bug that it is about.
     pub bug_id: Option<String>,
+    /// The name of the repository; empty if nobody knows it.
+    pub repo_name: String,
     /// The recording tool; `None` if a client posted it.
     pub format: Option<String>,
     /// When it began.
@@ -84,7 +86,7 @@ pub struct SessionFilter {
 
 macro_rules! columns {
     () => {
-        "key, id, developer_id, bug_id, format, start_time, header, last_seq, created_at, updated_at,
+        "key, id, developer_id, bug_id, repo_name, format, start_time, header, last_seq, created_at, updated_at,
          (SELECT verdict FROM session_runs r WHERE r.session_key = sessions.key AND r.state = 'done'
           ORDER BY r.created_at DESC, r.id DESC LIMIT 1) AS verdict"
     };

@@ -10,6 +10,7 @@ pub mod jobs;
 pub mod migrate;
 pub mod reembed;
 pub mod serve;
+pub mod sessions;
 pub mod worker;
 
 use std::future::Future;

@@ -19,7 +19,7 @@ pub async fn sqlite(file: &Path, statement: &str) {
 }
 
 /// Every command, as its words.
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: [&[&str]; 20] = [
     &[],
     &["serve"],
     &["migrate"],
@@ -32,6 +32,10 @@ const COMMANDS: [&[&str]; 16] = [
     &["admin", "hide"],
     &["admin", "restore"],
     &["admin", "stats"],
+    &["sessions"],
+    &["sessions", "import"],
+    &["sessions", "list"],
+    &["sessions", "prune"],
     &["config"],
     &["config", "show"],
     &["doctor"],

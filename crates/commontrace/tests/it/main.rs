@@ -28,6 +28,7 @@ mod searching;
 #[cfg(feature = "sentry")]
 mod sentry;
 mod server;
+mod sessions;
 mod sharing;
 mod starter_traces;
 mod starting;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use commontrace_store::{Engine, Location};
 use commontrace_testkit::Home;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
@@ -120,10 +121,19 @@ impl Place {
         }
     }
 
-    /// Asks the bare PostgreSQL database for a number.
+    /// Asks the bare database for a number.
     pub async fn number(&self, sql: &'static str) -> i64 {
-        let mut db = self.connection().await;
-        sqlx::query_scalar(sql).fetch_one(&mut db).await.unwrap()
+        match self.location() {
+            Location::File(path) => {
+                let options = SqliteConnectOptions::new().filename(path);
+                let mut db = options.connect().await.unwrap();
+                sqlx::query_scalar(sql).fetch_one(&mut db).await.unwrap()
+            }
+            Location::Server(_) => {
+                let mut db = self.connection().await;
+                sqlx::query_scalar(sql).fetch_one(&mut db).await.unwrap()
+            }
+        }
     }
 
     /// Runs a statement in a transaction of a PostgreSQL database that stays open until it is

@@ -1,0 +1,72 @@
+//! `commontrace sessions`: recorded sessions in the store of this machine's settings.
+
+mod import;
+mod list;
+mod prune;
+
+use commontrace_core::UserId;
+use commontrace_server::clock::Clock;
+use commontrace_store::{NewAccount, Store};
+use uuid::Uuid;
+
+use crate::config::Config;
+use crate::failure::Failure;
+
+/// The account of whoever uses the command line without naming one.
+const LOCAL: UserId = UserId(Uuid::from_u128(0x636f_6d6d_6f6e_4000_8000_6c6f_6361_6c00));
+
+/// What to do with sessions.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Import what coding agents have recorded
+    Import(import::Args),
+    /// List sessions, newest first
+    List(list::Args),
+    /// Delete sessions that nothing was added to for long
+    Prune(prune::Args),
+}
+
+/// Whose sessions.
+#[derive(Debug, clap::Args)]
+pub struct Owner {
+    /// The account that the sessions belong to; without it, that of the local user
+    #[arg(long, value_name = "USER_ID")]
+    account: Option<Uuid>,
+}
+
+/// Runs a subcommand.
+pub async fn run(config: Config, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Import(args) => import::run(config, args).await,
+        Command::List(args) => list::run(config, args).await,
+        Command::Prune(args) => prune::run(config, args).await,
+    }
+}
+
+impl Owner {
+    /// Returns the account, which is made if it is the local user's and new.
+    async fn account(&self, store: &Store) -> Result<UserId, Failure> {
+        if let Some(id) = self.account {
+            let id = UserId(id);
+            return match store.account(id).await? {
+                Some(_) => Ok(id),
+                None => Err(Failure::new(format!("no account has the id {id}"))
+                    .hint("GET /api/v1/keys/verify answers with the id of a key's account")),
+            };
+        }
+        let local = NewAccount {
+            id: LOCAL,
+            email: None,
+            display_name: Some("local user".to_owned()),
+            can_contribute: true,
+            is_moderator: false,
+            is_seed: false,
+            key_hash: None,
+        };
+        if store.account(LOCAL).await?.is_none() {
+            // Whoever else makes it at the same time makes the same.
+            store.create_account(local, Clock::System.now()).await?;
+        }
+        Ok(LOCAL)
+    }
+}
