@@ -19,7 +19,7 @@ pub async fn sqlite(file: &Path, statement: &str) {
 }
 
 /// Every command, as its words.
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: [&[&str]; 19] = [
     &[],
     &["serve"],
     &["migrate"],
@@ -36,6 +36,9 @@ const COMMANDS: [&[&str]; 16] = [
     &["config", "show"],
     &["doctor"],
     &["health"],
+    &["sandbox"],
+    &["sandbox", "run"],
+    &["sandbox", "check"],
 ];
 
 #[tokio::test]
