@@ -33,6 +33,12 @@ impl Failure {
         }
     }
 
+    /// Chooses the exit code.
+    pub fn code(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+
     /// Adds what to try.
     pub fn hint(mut self, hint: impl fmt::Display) -> Self {
         self.hint = Some(hint.to_string());

@@ -51,11 +51,18 @@ enum Command {
     Config(commands::config::Command),
     /// Find out what is wrong and what to do about it
     Doctor,
+    /// Run commands of strangers without harm
+    #[command(subcommand)]
+    Sandbox(commands::sandbox::Command),
     /// Ask the running server whether it is well; exit code 1 if not
     Health(commands::health::Args),
 }
 
 fn main() -> ExitCode {
+    // Entering a sandbox takes a process with one thread and nothing else to do.
+    if let Some(code) = commontrace_sandbox::launched() {
+        return code;
+    }
     let cli = Cli::parse();
     match run(cli) {
         Ok(code) => code,
@@ -66,17 +73,21 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let env = config::environment();
     let config = Config::load(&cli.settings, &env);
-    if matches!(cli.command, Command::Doctor) {
-        return commands::block_on(commands::doctor::run(config));
-    }
+    let command = match cli.command {
+        Command::Doctor => return commands::block_on(commands::doctor::run(config)),
+        Command::Sandbox(command) => {
+            return commands::block_on(commands::sandbox::run(command, env));
+        }
+        command => command,
+    };
     let config = config?;
     // Only what runs for long has something to tell.
-    let (telemetry, listeners) = match cli.command {
+    let (telemetry, listeners) = match command {
         Command::Serve(_) | Command::Worker => Telemetry::start(&config.telemetry, &env)?,
         _ => Default::default(),
     };
     commands::init_logging(&config, &env, listeners)?;
-    let done = match cli.command {
+    let done = match command {
         Command::Serve(args) => {
             commands::block_on(commands::serve::run(config, args, cli.settings, env))
         }
@@ -89,7 +100,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Admin(command) => commands::block_on(commands::admin::run(config, command)),
         Command::Config(command) => commands::config::run(&config, &command),
         Command::Health(args) => commands::block_on(commands::health::run(config, args)),
-        Command::Doctor => unreachable!("handled above, before the settings had to be good"),
+        Command::Doctor | Command::Sandbox(_) => {
+            unreachable!("handled above, before the settings had to be good")
+        }
     };
     telemetry.flush();
     done.map(|()| ExitCode::SUCCESS)

@@ -9,6 +9,7 @@ pub mod import_seeds;
 pub mod jobs;
 pub mod migrate;
 pub mod reembed;
+pub mod sandbox;
 pub mod serve;
 pub mod sessions;
 pub mod worker;

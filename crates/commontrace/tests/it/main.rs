@@ -24,6 +24,7 @@ mod place;
 mod provider;
 mod proxies;
 mod replica;
+mod sandbox;
 mod searching;
 #[cfg(feature = "sentry")]
 mod sentry;
