@@ -13,6 +13,7 @@
 //! | [`validity`], [`tool`] | tells runs that prove something from runs that do not |
 //! | [`git`] | fetches repositories, exports trees, applies patches and edits |
 //! | [`split`] | tells a change's tests from the rest of it |
+//! | [`plan`], [`setup`], [`cache`], [`verify`] | carries it all out |
 //! | [`runner`] | the seam to whatever runs a command in isolation |
 //! | [`verdict`], [`decide`] | what came out, and why |
 //!
@@ -22,23 +23,32 @@
 //!
 //! No HTTP and no database here.
 
+pub mod cache;
+mod collect;
 pub mod decide;
+mod execute;
 pub mod git;
 pub mod outcome;
+pub mod plan;
+pub mod progress;
 pub mod reason;
 pub mod report;
 pub mod runner;
 pub mod sets;
+pub mod setup;
 pub mod split;
 pub mod tool;
+mod trees;
 pub mod unstable;
 pub mod validity;
 pub mod verdict;
+pub mod verify;
 
 pub use outcome::{Outcome, TestResult};
 pub use reason::Reason;
 pub use runner::Runner;
 pub use verdict::{Status, Verdict};
+pub use verify::{Request, verify};
 
 /// The version of the rules by which verdicts are made. Part of the key of every cached result.
 pub const RUNNER_VERSION: &str = concat!("commontrace-verify/", env!("CARGO_PKG_VERSION"), "+1");

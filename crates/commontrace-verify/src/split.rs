@@ -32,11 +32,10 @@ pub fn split<'a>(paths: impl IntoIterator<Item = &'a str>, patterns: Option<&[St
 /// Whether a path is a test's by the customs of its language.
 #[must_use]
 pub fn is_test(path: &str) -> bool {
-    const FOLDERS: [&str; 8] = [
+    const FOLDERS: [&str; 7] = [
         "tests",
         "test",
         "__tests__",
-        "testing",
         "spec",
         "specs",
         "testdata",

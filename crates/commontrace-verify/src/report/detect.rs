@@ -41,7 +41,7 @@ pub fn parse_files<'a>(files: impl IntoIterator<Item = &'a [u8]>) -> Parsed {
 }
 
 /// Several reports as one: the worst result of an id, the least confidence.
-fn merge(mut reports: Vec<Parsed>) -> Parsed {
+pub(crate) fn merge(mut reports: Vec<Parsed>) -> Parsed {
     if reports.len() < 2 {
         return reports.pop().unwrap_or_else(Parsed::nothing);
     }

@@ -21,6 +21,7 @@ pub mod text;
 
 pub use collect::Collector;
 pub(crate) use collect::prefix;
+pub(crate) use detect::merge;
 pub use detect::{parse_file, parse_files};
 
 use schemars::JsonSchema;
@@ -75,6 +76,22 @@ pub enum Source {
     JestText,
     /// Nothing that could be recognised.
     None,
+}
+
+impl Source {
+    /// Whether results were read from an output that anything may write to.
+    #[must_use]
+    pub fn is_text(self) -> bool {
+        matches!(
+            self,
+            Self::CargoText
+                | Self::NextestText
+                | Self::PytestText
+                | Self::GoText
+                | Self::UnittestText
+                | Self::JestText
+        )
+    }
 }
 
 /// How much results may be relied upon.

@@ -6,4 +6,8 @@
 )]
 
 mod git;
+mod kinds;
+mod process;
+mod repositories;
 mod support;
+mod verify;

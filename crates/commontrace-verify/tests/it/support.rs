@@ -57,6 +57,8 @@ impl TestRepository {
 
     pub fn git(&self, args: &[&str]) -> String {
         let output = Command::new("git")
+            // A repository that lives for a test need not survive a power cut.
+            .args(["-c", "core.fsync=none"])
             .args(args)
             .current_dir(self.path())
             .env("GIT_CONFIG_GLOBAL", "/dev/null")

@@ -1,0 +1,477 @@
+//! The runs of one state: its tree, its dependencies, its tests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::cache::{Cache, Key, Record};
+use crate::collect;
+use crate::decide::SideRun;
+use crate::git::{GitError, Repository, TreeId, remove_folder};
+use crate::outcome::TestResult;
+use crate::plan::{Instrumented, environment, instrument};
+use crate::progress::Progress;
+use crate::reason::Reason;
+use crate::report::{Confidence, PARSER_VERSION, Parsed, merge, parse_files, text};
+use crate::runner::{End, Folders, Job, Runner, RunnerError};
+use crate::sets::RunOutcomes;
+use crate::setup::{self, Place, Recipe};
+use crate::validity::{Evidence, Validity, judge};
+use crate::verdict::{RunSummary, Side, SideSummary, end_word, snippet};
+use crate::verify::{Context, Request};
+
+/// How much of the end of an output is looked at to tell why a command failed.
+const TAIL_BYTES: usize = 8 << 10;
+
+/// What came of one state.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) summary: SideSummary,
+    pub(crate) runs: Vec<SideRun>,
+    pub(crate) ends: Vec<End>,
+    /// The last run's output, cut.
+    pub(crate) snippet: Option<String>,
+    pub(crate) setup_command: Option<String>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Something that kept tests from being run.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    pub(crate) reason: Reason,
+    pub(crate) message: String,
+}
+
+impl From<GitError> for Stop {
+    fn from(error: GitError) -> Self {
+        Self {
+            reason: error.reason,
+            message: error.message,
+        }
+    }
+}
+
+impl From<RunnerError> for Stop {
+    fn from(error: RunnerError) -> Self {
+        Self {
+            reason: error.reason,
+            message: error.message,
+        }
+    }
+}
+
+/// Runs the tests of states, one after the other.
+pub(crate) struct Executor<'a> {
+    pub(crate) request: &'a Request,
+    pub(crate) context: &'a Context<'a>,
+    pub(crate) repository: &'a Repository,
+    /// A folder for this verification alone.
+    pub(crate) work: &'a Path,
+}
+
+impl Executor<'_> {
+    /// The test command as it is run.
+    pub(crate) fn command(&self) -> Instrumented {
+        let inside = self
+            .runner()
+            .inside(&self.folders(Side::Base, PathBuf::new()));
+        instrument(&self.request.command, &inside.reports)
+    }
+
+    fn runner(&self) -> &dyn Runner {
+        self.context.runner
+    }
+
+    /// The tree is at the same place for every state, because paths end up in tests' ids and in what
+    /// compilers make; what they make is apart.
+    fn folders(&self, side: Side, dependencies: PathBuf) -> Folders {
+        let scratch = match side {
+            Side::Base => "scratch-a",
+            Side::BaseWithTests => "scratch-b",
+            Side::Change => "scratch-c",
+        };
+        Folders {
+            tree: self.work.join("tree"),
+            reports: self.work.join("reports"),
+            scratch: self.work.join(scratch),
+            dependencies,
+        }
+    }
+
+    /// Sets up a state and runs its tests as often as asked for, or until a run could not be made.
+    pub(crate) async fn side(&self, side: Side, tree: &TreeId) -> Result<Ran, Stop> {
+        let SetUp {
+            dependencies,
+            recipe,
+            key: setup,
+        } = self.set_up(side, tree).await?;
+        let folders = self.folders(side, dependencies);
+        let inside = self.runner().inside(&folders);
+        let here = self.prepared(&recipe, &inside);
+        // Where the folders happen to be makes no difference to an earlier run.
+        let anywhere = anywhere();
+        let recipe = setup::recipe(
+            &self.request.setup,
+            &folders.tree,
+            &anywhere,
+            self.request.setup_network,
+        );
+        let anywhere = self.prepared(&recipe, &anywhere);
+        let identity = self.runner().identity();
+        let tree_name = tree.to_string();
+        let mut ran = Ran {
+            summary: SideSummary {
+                side,
+                tree: tree_name.clone(),
+                runs: Vec::new(),
+            },
+            runs: Vec::new(),
+            ends: Vec::new(),
+            snippet: None,
+            setup_command: (!recipe.command.is_empty()).then(|| recipe.command.clone()),
+            warnings: recipe.warnings,
+        };
+        let cache = Cache::new(self.context.folder.join("runs"));
+        let of = self.request.runs.max(1);
+        for run in 0..of {
+            (self.context.progress)(Progress::Running {
+                side,
+                run: run + 1,
+                of,
+            });
+            let key = Key {
+                tree: &tree_name,
+                command: &anywhere.text,
+                env: &anywhere.env,
+                limits: &self.request.limits,
+                identity: &identity,
+                setup: &setup,
+                run,
+                parser_version: PARSER_VERSION,
+                runner_version: crate::RUNNER_VERSION,
+            };
+            let earlier = self.request.use_cache.then(|| cache.load(&key)).flatten();
+            let (record, cached) = match earlier {
+                Some(record) => (record, true),
+                None => (self.run(tree, &folders, &inside, &here).await?, false),
+            };
+            let validity = judge(Evidence {
+                end: record.end,
+                parsed: &record.parsed,
+                tools: &here.instrumented.tools,
+                report_expected: here.instrumented.report_expected,
+                tail: record.tail.as_bytes(),
+            });
+            let keep = matches!(
+                validity,
+                Validity::Valid | Validity::Unbuilt | Validity::Invalid(_)
+            );
+            if !cached && keep && self.request.use_cache {
+                // A cache that cannot be written costs time and nothing else.
+                let _ = cache.store(&key, &record);
+            }
+            ran.take(record, validity, cached);
+            if matches!(validity, Validity::Infrastructure(_)) {
+                break;
+            }
+        }
+        let _ = cache.prune();
+        Ok(ran)
+    }
+
+    /// The test command and its variables for folders at these places.
+    fn prepared(&self, recipe: &Recipe, inside: &Folders) -> Command {
+        let instrumented = instrument(&self.request.command, &inside.reports);
+        let mut env = environment(inside);
+        env.extend(recipe.env.iter().cloned());
+        Command {
+            text: format!("{}{}", recipe.prelude, instrumented.command),
+            env,
+            instrumented,
+        }
+    }
+
+    /// Dependencies of a state: from an earlier set-up with the same manifests, or made now.
+    async fn set_up(&self, side: Side, tree: &TreeId) -> Result<SetUp, Stop> {
+        let request = self.request;
+        let at = self.folders(side, PathBuf::new()).tree;
+        self.repository.export(tree, &at).await?;
+        let recipe_for =
+            |inside: &Folders| setup::recipe(&request.setup, &at, inside, request.setup_network);
+        let identity = self.runner().identity();
+        let key = setup::key(
+            &recipe_for(&anywhere()),
+            &at,
+            &identity,
+            request.setup_network,
+        );
+        let dependencies = self.context.folder.join("dependencies").join(&key);
+        let folders = self.folders(side, dependencies.clone());
+        let inside = self.runner().inside(&folders);
+        let recipe = recipe_for(&inside);
+        if recipe.command.is_empty() {
+            std::fs::create_dir_all(&dependencies).map_err(|e| io("make", &dependencies, &e))?;
+            return Ok(SetUp {
+                dependencies,
+                recipe,
+                key,
+            });
+        }
+        let place = self.lock(&key).await?;
+        if !place.is_done() {
+            (self.context.progress)(Progress::SettingUp { side });
+            self.carry_out(&place, &recipe, &folders, &inside).await?;
+        }
+        Ok(SetUp {
+            dependencies,
+            recipe,
+            key,
+        })
+    }
+
+    /// Runs a set-up and keeps what it brought in.
+    async fn carry_out(
+        &self,
+        place: &Place,
+        recipe: &Recipe,
+        folders: &Folders,
+        inside: &Folders,
+    ) -> Result<(), Stop> {
+        place
+            .begin()
+            .map_err(|error| io("make", &place.folder, &error))?;
+        let before = setup::paths(&folders.tree).map_err(|e| io("read", &folders.tree, &e))?;
+        fresh(&folders.reports)?;
+        std::fs::create_dir_all(&folders.scratch).map_err(|e| io("make", &folders.scratch, &e))?;
+        let mut env = environment(inside);
+        env.extend(recipe.env.iter().cloned());
+        let job = Job {
+            command: &recipe.command,
+            folders,
+            env: &env,
+            setup: true,
+            network: self.request.setup_network,
+            limits: &self.request.setup_limits,
+            log: &self.work.join("setup.log"),
+        };
+        let finished = self.runner().run(&job, &self.context.cancel).await?;
+        let reason = match finished.end {
+            End::Exited(0) => {
+                return setup::keep_added(&folders.tree, &before, &place.folder)
+                    .and_then(|()| place.done())
+                    .map_err(|error| io("keep", &place.folder, &error));
+            }
+            End::TimedOut => Reason::TimeoutSetup,
+            End::OutOfMemory => Reason::Oom,
+            End::DiskFull => Reason::DiskFull,
+            End::Cancelled => Reason::Cancelled,
+            End::Exited(126 | 127) => Reason::ToolMissing,
+            _ => Reason::DependencyFailed,
+        };
+        let tail = if finished.tail.is_empty() {
+            &finished.head
+        } else {
+            &finished.tail
+        };
+        let tail = String::from_utf8_lossy(tail);
+        let last = tail
+            .lines()
+            .map(str::trim)
+            .rfind(|line| !line.is_empty())
+            .unwrap_or_default();
+        let last = crate::report::prefix(last, 300);
+        let message = format!("`{}` {}: {last}", recipe.command, in_words(finished.end));
+        Err(Stop { reason, message })
+    }
+
+    async fn lock(&self, key: &str) -> Result<Place, Stop> {
+        let cache = self.context.folder.join("dependencies");
+        loop {
+            let place = Place::try_lock(&cache, key).map_err(|error| io("lock", &cache, &error))?;
+            if let Some(place) = place {
+                return Ok(place);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(50)) => {}
+                () = self.context.cancel.cancelled() => {
+                    return Err(Stop { reason: Reason::Cancelled, message: "it was cancelled".into() });
+                }
+            }
+        }
+    }
+
+    /// One run in a pristine tree.
+    async fn run(
+        &self,
+        tree: &TreeId,
+        folders: &Folders,
+        inside: &Folders,
+        command: &Command,
+    ) -> Result<Record, Stop> {
+        self.repository.export(tree, &folders.tree).await?;
+        setup::put_added(&folders.dependencies, &folders.tree)
+            .map_err(|error| io("copy dependencies to", &folders.tree, &error))?;
+        fresh(&folders.reports)?;
+        std::fs::create_dir_all(&folders.scratch).map_err(|e| io("make", &folders.scratch, &e))?;
+        let log = self.work.join("test.log");
+        let job = Job {
+            command: &command.text,
+            folders,
+            env: &command.env,
+            setup: false,
+            network: false,
+            limits: &self.request.limits,
+            log: &log,
+        };
+        let finished = self.runner().run(&job, &self.context.cancel).await?;
+        let output = std::fs::read(&log).map_err(|error| io("read", &log, &error))?;
+        let found = collect::reports(&folders.reports);
+        let mut parsed = read(&found.files, &output, finished.end, &command.instrumented);
+        if !found.refused.is_empty() {
+            parsed.complete = false;
+            parsed.confidence = parsed.confidence.min(Confidence::Low);
+            parsed.warnings.extend(found.refused.into_iter().take(5));
+        }
+        relative(&mut parsed, &inside.tree);
+        let end_of_output = if finished.tail.is_empty() {
+            &finished.head
+        } else {
+            &finished.tail
+        };
+        let from = end_of_output.len().saturating_sub(TAIL_BYTES);
+        Ok(Record {
+            end: finished.end,
+            parsed,
+            snippet: snippet(&finished.head, &finished.tail, finished.omitted),
+            tail: String::from_utf8_lossy(&end_of_output[from..]).into_owned(),
+            isolation: finished.isolation,
+            duration_ms: u64::try_from(finished.duration.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+}
+
+/// A command as it is run.
+struct Command {
+    text: String,
+    env: BTreeMap<String, String>,
+    instrumented: Instrumented,
+}
+
+/// Dependencies that are there.
+struct SetUp {
+    dependencies: PathBuf,
+    recipe: Recipe,
+    key: String,
+}
+
+/// Folders at places that are nowhere: what stays the same wherever they are.
+fn anywhere() -> Folders {
+    Folders {
+        tree: "/tree".into(),
+        reports: "/reports".into(),
+        scratch: "/scratch".into(),
+        dependencies: "/dependencies".into(),
+    }
+}
+
+/// Results: from reports if there are any, and from the output for what writes none.
+fn read(files: &[Vec<u8>], output: &[u8], end: End, command: &Instrumented) -> Parsed {
+    let report = parse_files(files.iter().map(Vec::as_slice));
+    let has_report = !report.is_empty() || !report.complete;
+    if !command.text_tools.is_empty() || (!has_report && !command.report_expected) {
+        let tools = if has_report || command.report_expected {
+            &command.text_tools
+        } else {
+            &command.tools
+        };
+        let text = text::parse(tools, output);
+        return merge(
+            [report, text]
+                .into_iter()
+                .filter(|p| !p.is_empty() || !p.complete)
+                .collect(),
+        );
+    }
+    // A run that was stopped may not have come to writing its report.
+    if !has_report && end == End::TimedOut {
+        return text::parse(&command.tools, output);
+    }
+    report
+}
+
+/// Takes the tree's own place out of ids: some tools name tests by absolute paths.
+fn relative(parsed: &mut Parsed, tree: &Path) {
+    let root = format!("{}/", tree.display());
+    let cut = |id: &mut String| {
+        if id.contains(&root) {
+            *id = id.replace(&root, "");
+        }
+    };
+    for result in &mut parsed.results {
+        cut(&mut result.id);
+    }
+    parsed.flaky.iter_mut().for_each(cut);
+    parsed
+        .results
+        .sort_by(|a, b| (&a.id, b.outcome).cmp(&(&b.id, a.outcome)));
+    parsed.results.dedup_by(|b, a| a.id == b.id);
+}
+
+/// An empty folder.
+fn fresh(folder: &Path) -> Result<(), Stop> {
+    remove_folder(folder)
+        .and_then(|()| std::fs::create_dir_all(folder))
+        .map_err(|error| io("make", folder, &error))
+}
+
+fn io(what: &str, path: &Path, error: &std::io::Error) -> Stop {
+    GitError::io(what, path, error).into()
+}
+
+fn in_words(end: End) -> String {
+    match end {
+        End::Exited(code) => format!("ended with exit code {code}"),
+        other => format!("ended: {}", end_word(other).replace('_', " ")),
+    }
+}
+
+impl Ran {
+    fn take(&mut self, record: Record, validity: Validity, cached: bool) {
+        let totals = record.parsed.totals();
+        let outcomes = if validity.has_results() {
+            record
+                .parsed
+                .results
+                .iter()
+                .map(|TestResult { id, outcome, .. }| (id.clone(), *outcome))
+                .collect()
+        } else {
+            BTreeMap::new()
+        };
+        self.runs.push(SideRun {
+            validity,
+            results: RunOutcomes {
+                outcomes,
+                flaky: record.parsed.flaky.iter().cloned().collect::<BTreeSet<_>>(),
+                whole: validity == Validity::Valid,
+            },
+            executed: totals.executed(),
+            failures_outside_tests: record.parsed.failures_outside_tests,
+            confidence: record.parsed.confidence,
+        });
+        self.ends.push(record.end);
+        self.snippet = Some(record.snippet);
+        self.summary.runs.push(RunSummary {
+            end: end_word(record.end).to_owned(),
+            exit_code: record.end.exit_code(),
+            validity,
+            totals,
+            source: record.parsed.source,
+            confidence: record.parsed.confidence,
+            isolation: record.isolation,
+            duration_ms: record.duration_ms,
+            cached,
+            warnings: record.parsed.warnings,
+        });
+    }
+}
