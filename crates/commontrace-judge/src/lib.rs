@@ -7,11 +7,15 @@
 //!
 //! Nothing here stores, takes the time or randomness from the world, or runs what it reads.
 
+pub mod calibrate;
 pub mod checks;
 pub mod deterministic;
+pub mod endpoint;
 pub mod facts;
 mod hex;
+pub mod judge;
 pub mod judged;
+pub mod pack;
 pub mod recognise;
 pub mod rubric;
 #[cfg(test)]
