@@ -100,8 +100,8 @@ fn what_swe_agent_does_has_neither_time_nor_exit_code() {
     assert_eq!(
         edit,
         Some((
-            "/shop/src/price.py",
-            "--- a/shop/src/price.py\n+++ b/shop/src/price.py\n@@ -2,1 +2,1 @@\n-    return round(x)\n+    return int(x + 0.5)\n"
+            "src/price.py",
+            "--- a/src/price.py\n+++ b/src/price.py\n@@ -2,1 +2,1 @@\n-    return round(x)\n+    return int(x + 0.5)\n"
         ))
     );
     let (_, session) = &read.sessions[0];

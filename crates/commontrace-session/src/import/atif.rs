@@ -336,6 +336,7 @@ fn events(desk: &mut Desk<'_>, key: &SessionKey, actor: &Actor, step: Step<'_>) 
         .flat_map(|observed| refs(desk, key, observed))
         .collect();
     let mut events = Vec::new();
+    let mut keystrokes = Vec::new();
     match &*source {
         "user" | "system" => {
             if !message.trim().is_empty() {
@@ -352,10 +353,13 @@ fn events(desk: &mut Desk<'_>, key: &SessionKey, actor: &Actor, step: Step<'_>) 
             }
         }
         _ => {
-            for (kind, content) in [
+            let (message, typed) = typed(step, message);
+            keystrokes = typed;
+            let said = [
                 ("thinking", json::string(step.reasoning)),
                 ("text", message),
-            ] {
+            ];
+            for (kind, content) in said {
                 if !content.trim().is_empty() {
                     let mut event = by(actor.clone(), Body::ReasoningStep { content });
                     event.extra.insert("kind".to_owned(), Value::from(kind));
@@ -401,6 +405,25 @@ fn events(desk: &mut Desk<'_>, key: &SessionKey, actor: &Actor, step: Step<'_>) 
             events.push(event);
         }
     }
+    let last = keystrokes.len().checked_sub(1);
+    for (at, command) in keystrokes.into_iter().enumerate() {
+        // One screen shows what came of all of them.
+        let screen = observed.first().filter(|_| Some(at) == last);
+        if screen.is_some() {
+            used[0] = true;
+        }
+        events.push(by(
+            actor.clone(),
+            Body::TerminalCommand {
+                command,
+                exit_code: None,
+                output: screen.map_or_else(String::new, |screen| text_of(screen.content)),
+                duration_ms: None,
+                cwd: None,
+                ended: None,
+            },
+        ));
+    }
     for (observed, _) in observed.iter().zip(used).filter(|(_, used)| !used) {
         let content = text_of(observed.content);
         if !content.is_empty() {
@@ -424,6 +447,45 @@ fn events(desk: &mut Desk<'_>, key: &SessionKey, actor: &Actor, step: Step<'_>) 
     }
     usage(step, &mut events);
     events
+}
+
+/// What an agent said that answers in JSON, and what it typed into its terminal; other messages as they are.
+fn typed(step: Step<'_>, message: String) -> (String, Vec<String>) {
+    members!(
+        /// Such an answer.
+        Answer {
+            analysis = "analysis",
+            plan = "plan",
+            commands = "commands",
+        }
+    );
+    members!(
+        /// One thing that was typed.
+        Typed { keys = "keystrokes" }
+    );
+    if step.calls.is_some() || !message.trim_start().starts_with('{') {
+        return (message, Vec::new());
+    }
+    let Ok(answer) = serde_json::from_str::<Answer<'_>>(&message) else {
+        return (message, Vec::new());
+    };
+    if answer.commands.is_none() {
+        return (message, Vec::new());
+    }
+    let parts = [json::said(answer.analysis), json::said(answer.plan)];
+    let said = parts.into_iter().flatten().collect::<Vec<_>>().join("\n");
+    let commands = json::objects::<Typed<'_>>(answer.commands)
+        .into_iter()
+        .map(|typed| json::string(typed.keys).trim_end_matches('\n').to_owned())
+        .collect();
+    (
+        if said.is_empty() {
+            message.clone()
+        } else {
+            said
+        },
+        commands,
+    )
 }
 
 /// Notes the trajectories that an observation names as those of sub-agents.

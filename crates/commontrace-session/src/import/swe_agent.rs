@@ -12,6 +12,7 @@ use super::desk::{Desk, Identity};
 use super::document::Document;
 use super::found::{SessionKey, short_hash};
 use super::json::{self, members};
+use super::paths::Roots;
 use super::tools::{self, Used};
 use super::{Format, ImportError};
 use crate::{Actor, Body, Event, diff};
@@ -45,7 +46,10 @@ members!(
 
 members!(
     /// The state of the editor after a step: an object, or in older files the text of one.
-    EditorState { open = "open_file" }
+    EditorState {
+        open = "open_file",
+        folder = "working_dir",
+    }
 );
 
 members!(
@@ -262,6 +266,9 @@ fn acted(
             events.push(Event::new(Body::ReasoningStep { content }));
         }
     }
+    if let Some(folder) = memory.opened(step) {
+        desk.state(key).saw_folder(&folder);
+    }
     if !action.is_empty() {
         let (bodies, told) = bodies(desk, key, action, observation.unwrap_or(""), took, memory);
         for body in bodies {
@@ -274,7 +281,7 @@ fn acted(
             events.push(event);
         }
     }
-    memory.see(step, observation.unwrap_or(""));
+    memory.see(observation.unwrap_or(""));
     events
 }
 
@@ -310,7 +317,7 @@ fn bodies(
             };
             (vec![body], true)
         }
-        "edit" => match memory.edit(rest) {
+        "edit" => match memory.edit(rest, roots) {
             Some((path, _)) if refused(observation) => {
                 let message = format!("edit {path}: {}", observation.trim());
                 (vec![Body::Error { message }], true)
@@ -318,13 +325,27 @@ fn bodies(
             Some((path, diff)) => {
                 let placed = diff.is_some();
                 let body = Body::CodeEdit {
-                    file_path: roots.relative(&path),
+                    file_path: path,
                     diff: diff.unwrap_or_default(),
                     snapshot_after: None,
                 };
                 (vec![body], placed)
             }
-            None => (vec![tool(first, argument, observation)], true),
+            None => match memory.replacement(rest, roots) {
+                Some((path, _)) if refused(observation) => {
+                    let message = format!("edit {path}: {}", observation.trim());
+                    (vec![Body::Error { message }], true)
+                }
+                Some((path, diff)) => {
+                    let body = Body::CodeEdit {
+                        file_path: path,
+                        diff,
+                        snapshot_after: None,
+                    };
+                    (vec![body], false)
+                }
+                None => (vec![tool(first, argument, observation)], true),
+            },
         },
         "str_replace_editor" => {
             let arguments = editor_arguments(rest);
@@ -376,6 +397,30 @@ fn refused(observation: &str) -> bool {
         || observation.starts_with("Usage: edit")
 }
 
+/// The quoted words at the start of a text.
+fn quoted(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some(quote @ ('\'' | '"')) = rest.chars().next() {
+        let mut word = String::new();
+        let mut chars = rest.char_indices().skip(1);
+        let mut end = rest.len();
+        while let Some((at, c)) = chars.next() {
+            match c {
+                '\\' if quote == '"' => word.extend(chars.next().map(|(_, c)| c)),
+                c if c == quote => {
+                    end = at + 1;
+                    break;
+                }
+                c => word.push(c),
+            }
+        }
+        words.push(word);
+        rest = rest[end..].trim_start();
+    }
+    words
+}
+
 /// `view PATH`, `create PATH --file_text '…'` and the like, as the tool was called on a command line.
 fn editor_arguments(rest: &str) -> Value {
     let mut words = rest.trim().splitn(3, char::is_whitespace);
@@ -418,34 +463,53 @@ fn editor_arguments(rest: &str) -> Value {
 }
 
 impl Editor {
-    /// Notes what a step shows of the open file.
-    fn see(&mut self, step: Step<'_>, observation: &str) {
+    /// Notes the file that is open when a step is taken; returns the folder that the shell is in.
+    fn opened(&mut self, step: Step<'_>) -> Option<String> {
         let owned = json::text(step.state);
         let state = match &owned {
             Some(text) => serde_json::from_str::<EditorState<'_>>(text).ok(),
             None => json::object(step.state),
         };
-        let open = state.and_then(|state| json::said(state.open).map(std::borrow::Cow::into_owned));
-        let open = open.filter(|open| open != "n/a");
-        let window: BTreeMap<usize, String> = observation
+        let state = state?;
+        let text = |member| json::said(member).map(std::borrow::Cow::into_owned);
+        if let Some(open) = text(state.open).filter(|open| open != "n/a") {
+            self.open = Some(open);
+        }
+        text(state.folder)
+    }
+
+    /// Notes what a step shows of a file: `[File: path (3 lines total)]` and numbered lines.
+    fn see(&mut self, observation: &str) {
+        let file = observation
+            .lines()
+            .find_map(|line| line.strip_prefix("[File: ")?.split(" (").next());
+        let Some(file) = file else {
+            return;
+        };
+        self.open = Some(file.to_owned());
+        self.shown = observation
             .lines()
             .filter_map(|line| {
                 let (number, text) = line.split_once(':')?;
                 Some((number.parse().ok()?, text.to_owned()))
             })
             .collect();
-        if open != self.open {
-            self.shown.clear();
-        }
-        if !window.is_empty() {
-            self.shown = window;
-        }
-        self.open = open;
+    }
+
+    /// What `'old' 'new'` asks to be replaced in the open file.
+    fn replacement(&self, rest: &str, roots: &Roots) -> Option<(String, String)> {
+        let path = &*roots.relative(self.open.as_deref()?);
+        let mut words = quoted(rest).into_iter();
+        let (old, new) = (words.next()?, words.next()?);
+        Some((
+            path.to_owned(),
+            diff::between(path, Some(&tools::ended(&old)), Some(&tools::ended(&new))),
+        ))
     }
 
     /// The file and the diff of `4:4\nnew lines\nend_of_edit`; no diff if the old lines were not shown.
-    fn edit(&self, rest: &str) -> Option<(String, Option<String>)> {
-        let path = self.open.clone()?;
+    fn edit(&self, rest: &str, roots: &Roots) -> Option<(String, Option<String>)> {
+        let path = roots.relative(self.open.as_deref()?);
         let (range, text) = rest.split_once('\n')?;
         let (first, last) = range.trim().split_once(':')?;
         let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
