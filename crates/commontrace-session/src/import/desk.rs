@@ -23,6 +23,8 @@ pub(crate) struct Memory {
     /// Records that were handed over, by a hash of their id, and whose they are.
     seen: HashMap<u128, u32>,
     sessions: Vec<State>,
+    /// Sub-agents that other trajectories name, with the sessions of those.
+    agents: HashMap<String, SessionKey>,
     index: HashMap<SessionKey, usize>,
     pub(crate) total: Counts,
 }
@@ -162,6 +164,18 @@ impl<'d> Desk<'d> {
         self.report.counts.duplicate += 1;
         let owner = self.memory.sessions.get(owner as usize);
         Admission::Known(owner.map_or_else(|| key.clone(), |state| state.key.clone()))
+    }
+
+    /// Notes that a session has set a sub-agent to work.
+    pub(crate) fn sets_to_work(&mut self, agent: &str, key: &SessionKey) {
+        if *key.id != *agent {
+            self.memory.agents.insert(agent.to_owned(), key.clone());
+        }
+    }
+
+    /// The session that has set a sub-agent to work, if it was read before.
+    pub(crate) fn set_to_work_by(&self, agent: &str) -> Option<String> {
+        self.memory.agents.get(agent).map(|key| key.id.to_string())
     }
 
     /// Whether a record of this id was handed over, whoever's it is.

@@ -5,7 +5,7 @@ use std::io::Read;
 use serde_json::value::RawValue;
 
 use super::desk::{Admission, Desk, Identity, Record};
-use super::found::SessionKey;
+use super::found::{SessionKey, short_hash};
 use super::{ImportError, Input, LONGEST_DOCUMENT, json};
 use crate::Event;
 
@@ -80,6 +80,11 @@ impl Document {
     /// The document as a value whose members are still to be read.
     pub(crate) fn whole(&self) -> Option<&RawValue> {
         serde_json::from_str(self.text.trim()).ok()
+    }
+
+    /// What stands for an id in a document without one.
+    pub(crate) fn hash(&self) -> String {
+        format!("{:032x}", short_hash(&[&self.text]))
     }
 
     /// Hands over an item of the document with what is made of it, unless it was handed over before.

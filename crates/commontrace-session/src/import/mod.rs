@@ -27,6 +27,7 @@
 //! handed over is not handed over again by the same importer, whatever file repeats it. No input makes it
 //! panic or use memory without bound. A damaged record costs only itself.
 
+mod atif;
 mod claude_code;
 mod codex;
 mod desk;
@@ -36,6 +37,7 @@ mod found;
 mod gemini;
 mod json;
 mod lines;
+mod mini_swe_agent;
 mod packed;
 mod paths;
 mod records;
@@ -44,6 +46,8 @@ mod runs;
 mod seed;
 mod sniff;
 mod state;
+mod swe_agent;
+mod tools;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -85,6 +89,22 @@ pub enum Format {
 }
 
 impl Format {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::ClaudeCode,
+        Self::Codex,
+        Self::Gemini,
+        Self::Atif,
+        Self::SweAgent,
+        Self::MiniSweAgent,
+        Self::Seed,
+    ];
+
+    /// The format of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.name() == name)
+    }
+
     /// The name of the format in sessions and events.
     pub fn name(self) -> &'static str {
         match self {
@@ -245,10 +265,9 @@ impl Importer {
             Some(Layout::Lines(format)) => {
                 desk.report.format = Some(format.name());
                 match format {
-                    Format::ClaudeCode => claude_code::read(reader, &input, &mut desk)?,
                     Format::Codex => codex::read(reader, &input, &mut desk)?,
                     Format::Gemini => gemini::read(reader, &input, &mut desk)?,
-                    _ => desk.report.bad(1, 0, "of a format that cannot be read yet"),
+                    _ => claude_code::read(reader, &input, &mut desk)?,
                 }
             }
             Some(Layout::Document(format)) => {
@@ -259,8 +278,10 @@ impl Importer {
                 match format {
                     Format::Codex => codex::read_document(&document, &input, &mut desk)?,
                     Format::Gemini => gemini::read_document(&document, &input, &mut desk)?,
-                    Format::Seed => seed::read(&document, &mut desk)?,
-                    _ => desk.report.bad(1, 0, "of a format that cannot be read yet"),
+                    Format::Atif => atif::read(&document, &mut desk)?,
+                    Format::SweAgent => swe_agent::read(&document, &mut desk)?,
+                    Format::MiniSweAgent => mini_swe_agent::read(&document, &mut desk)?,
+                    Format::Seed | Format::ClaudeCode => seed::read(&document, &mut desk)?,
                 }
             }
             None if desk.report.counts.bad > 0 => {}

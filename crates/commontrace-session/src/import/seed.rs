@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::desk::{Desk, Identity};
 use super::document::Document;
-use super::found::{SessionKey, short_hash};
+use super::found::SessionKey;
 use super::json::{self, Member, members};
 use super::{Format, ImportError};
 use crate::{Actor, Body, Event, Repo};
@@ -55,13 +55,7 @@ pub(crate) fn read(document: &Document, desk: &mut Desk<'_>) -> Result<(), Impor
     };
     // Whatever follows from an event stands there as an event of its own.
     desk.derives = false;
-    let id = json::said(trace.id).map_or_else(
-        || {
-            let all = document.whole().map_or("", |whole| whole.get());
-            format!("{:032x}", short_hash(&[all]))
-        },
-        Into::into,
-    );
+    let id = json::said(trace.id).map_or_else(|| document.hash(), Into::into);
     let key = SessionKey {
         format: Format::Seed.name(),
         id: id.into(),
