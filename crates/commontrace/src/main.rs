@@ -3,6 +3,7 @@
 
 mod commands;
 mod config;
+mod examiner;
 mod failure;
 mod reload;
 mod start;

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use commontrace_search::embed::model_files::{self, ModelFilesError, Progress, Source};
@@ -15,6 +16,7 @@ use commontrace_server::ids::Ids;
 use commontrace_server::lifecycle::Lifecycle;
 use commontrace_server::limiter::Limiter;
 use commontrace_server::search::{MAKE_DOCUMENT, Search};
+use commontrace_server::sessions::examine::Examiner;
 use commontrace_server::shared::{PATIENCE, QueryVectors, Redis, WritePositions};
 use commontrace_server::telemetry;
 use commontrace_store::{Connections, Location, ReplicaSettings, Store};
@@ -298,6 +300,7 @@ pub async fn app(
     store: Store,
     embedder: Option<Embedder>,
     redis: Option<Redis>,
+    examiner: Option<Arc<dyn Examiner>>,
     lifecycle: Lifecycle,
 ) -> Result<App, Failure> {
     let limiter = match &redis {
@@ -320,6 +323,7 @@ pub async fn app(
         limiter,
         lifecycle,
         write_positions,
+        examiner,
         ..parts
     }))
 }
@@ -345,6 +349,7 @@ pub fn server_settings(config: &Config) -> ServerSettings {
             .collect(),
         read_per_minute: limits.rate_limit_read_per_minute.get(),
         write_per_minute: limits.rate_limit_write_per_minute.get(),
+        finalize_wait: Duration::from_secs(config.sessions.finalize_wait_seconds.into()),
         record_per_minute: limits.rate_limit_record_per_minute.get(),
         session_body_limit_bytes: limits.max_session_body_bytes.get() as usize,
         register_per_hour: limits.rate_limit_register_per_hour.get(),

@@ -1,6 +1,7 @@
 //! Sessions on their way into the store and out of it.
 
 pub mod examine;
+pub mod examiner;
 pub mod import;
 pub mod intake;
 pub mod present;

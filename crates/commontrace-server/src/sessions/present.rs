@@ -62,10 +62,11 @@ pub fn session(row: commontrace_store::Session) -> ApiResult<SessionBody> {
     })
 }
 
-/// Shows a kept verdict, and whether something was appended since.
+/// Shows what a signed verdict says, and whether something was appended since.
 fn qa_results(verdict: &str, last_seq: i64) -> ApiResult<Value> {
-    let mut verdict: Value = serde_json::from_str(verdict)
+    let mut signed: Value = serde_json::from_str(verdict)
         .map_err(|err| ApiError::internal(format!("a kept verdict is unreadable: {err}")))?;
+    let mut verdict = signed["verdict"].take();
     let through = verdict["events_through_seq"].as_i64();
     if let Value::Object(members) = &mut verdict {
         members.insert("stale".to_owned(), (through != Some(last_seq)).into());

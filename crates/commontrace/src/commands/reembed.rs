@@ -37,7 +37,7 @@ pub async fn run(config: Config, args: Args) -> Result<(), Failure> {
         return Err(Failure::new("there is no model to embed with")
             .hint("set EMBEDDING_PROVIDER to local or openai, and run `make model` for local"));
     };
-    let app = start::app(&config, store, None, None, Lifecycle::default()).await?;
+    let app = start::app(&config, store, None, None, None, Lifecycle::default()).await?;
     let embedding = Embedding::new(embedder, None);
     let model = embedding.model();
     // Whoever runs this has mended what made them fail.

@@ -14,6 +14,7 @@ use commontrace_store::Location;
 use tokio::task::JoinSet;
 
 use crate::config::{Config, ConfigArgs, Environment};
+use crate::examiner::examiner;
 use crate::failure::Failure;
 use crate::reload::{self, Hangups, Reload};
 use crate::start;
@@ -65,7 +66,7 @@ pub async fn run(
         async move { serve::serve(listener, service, &lifecycle, &Ids::Random, patience).await }
     });
     let (app, since) = tokio::select! {
-        ready = Box::pin(prepare(&config, lifecycle.clone())) => ready?,
+        ready = Box::pin(prepare(&config, &env, work, lifecycle.clone())) => ready?,
         // What was begun is undone by the database, or done again by the next start.
         () = lifecycle.stopped() => return Ok(()),
     };
@@ -97,11 +98,20 @@ pub async fn run(
 
 /// Opens the store, imports the starter traces and builds the index. Returns the moment up to which
 /// the index knows the store, too.
-async fn prepare(config: &Config, lifecycle: Lifecycle) -> Result<(App, DateTime<Utc>), Failure> {
+async fn prepare(
+    config: &Config,
+    env: &Environment,
+    work: Work,
+    lifecycle: Lifecycle,
+) -> Result<(App, DateTime<Utc>), Failure> {
     let store = start::serving_store(config).await?;
     let embedder = start::embedder(config).await?;
     let redis = start::redis(config).await;
-    let app = start::app(config, store, embedder, redis, lifecycle).await?;
+    let examiner = match work {
+        Work::Here => Some(examiner(config, env)?),
+        Work::Elsewhere => None,
+    };
+    let app = start::app(config, store, embedder, redis, examiner, lifecycle).await?;
     if config.commons.import_seeds {
         let embed = || app.search.embedding_jobs(&app.ids);
         let done = seeds::import(&app.store, start::SEEDS, embed, app.clock.now()).await?;

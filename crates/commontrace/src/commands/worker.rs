@@ -10,6 +10,7 @@ use commontrace_store::Location;
 
 use super::serve::finish;
 use crate::config::{Config, ConfigArgs, Environment};
+use crate::examiner::examiner;
 use crate::failure::Failure;
 use crate::reload::{self, Hangups, Reload};
 use crate::start;
@@ -46,7 +47,7 @@ pub async fn run(config: Config, flags: ConfigArgs, env: Environment) -> Result<
         async move { serve::serve(listener, service, &lifecycle, &Ids::Random, patience).await }
     });
     let app = tokio::select! {
-        ready = Box::pin(prepare(&config, lifecycle.clone())) => ready?,
+        ready = Box::pin(prepare(&config, &env, lifecycle.clone())) => ready?,
         () = lifecycle.stopped() => return Ok(()),
     };
     let mut tasks = worker::start_worker(&app);
@@ -72,8 +73,13 @@ pub async fn run(config: Config, flags: ConfigArgs, env: Environment) -> Result<
 }
 
 /// Opens the store and prepares the model.
-async fn prepare(config: &Config, lifecycle: Lifecycle) -> Result<App, Failure> {
+async fn prepare(
+    config: &Config,
+    env: &Environment,
+    lifecycle: Lifecycle,
+) -> Result<App, Failure> {
     let store = start::worker_store(config).await?;
     let embedder = start::embedder(config).await?;
-    start::app(config, store, embedder, None, lifecycle).await
+    let examiner = examiner(config, env)?;
+    start::app(config, store, embedder, None, Some(examiner), lifecycle).await
 }

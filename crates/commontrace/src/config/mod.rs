@@ -22,11 +22,11 @@ use std::path::PathBuf;
 
 pub use args::ConfigArgs;
 pub use error::ConfigError;
-pub use sections::{CorsOrigins, Embedder, LogFormat, TelemetrySettings};
+pub use sections::{CorsOrigins, Embedder, JudgeProvider, LogFormat, TelemetrySettings};
 pub use source::{Environment, environment};
 
 use sections::{
-    CommonsSettings, EmbeddingSettings, LimitSettings, LogSettings, ServerSettings,
+    CommonsSettings, EmbeddingSettings, LimitSettings, LogSettings, ServerSettings, SessionSettings,
     StorageSettings, WorkerSettings,
 };
 use source::Values;
@@ -42,6 +42,8 @@ pub struct Config {
     pub embedding: EmbeddingSettings,
     /// The work behind requests.
     pub worker: WorkerSettings,
+    /// How recorded sessions are examined.
+    pub sessions: SessionSettings,
     /// The rules of the shared knowledge base.
     pub commons: CommonsSettings,
     /// How much a client may ask for.
@@ -105,6 +107,7 @@ impl Config {
             storage,
             embedding,
             worker: WorkerSettings::read(&values),
+            sessions: SessionSettings::read(&values),
             commons: CommonsSettings::read(&values),
             limits: LimitSettings::read(&values),
             log,

@@ -5,6 +5,7 @@ mod embedding;
 mod limits;
 mod log;
 mod server;
+mod sessions;
 mod storage;
 mod telemetry;
 mod worker;
@@ -16,6 +17,7 @@ pub use embedding::{Embedder, EmbeddingSettings};
 pub use limits::LimitSettings;
 pub use log::{LogFormat, LogSettings};
 pub use server::{CorsOrigins, ServerSettings};
+pub use sessions::{JudgeProvider, SessionSettings};
 pub use storage::StorageSettings;
 pub use telemetry::TelemetrySettings;
 pub use worker::WorkerSettings;
@@ -30,6 +32,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Setting> {
         storage::SETTINGS,
         embedding::SETTINGS,
         worker::SETTINGS,
+        sessions::SETTINGS,
         commons::SETTINGS,
         limits::SETTINGS,
         log::SETTINGS,

@@ -1,0 +1,114 @@
+//! What of a session is examined: its events, cut where they are long, the chain over them as they are, and
+//! its edits.
+
+use commontrace_judge::sign::Chain;
+use commontrace_session::{Body, Event};
+use commontrace_verify::git::{Edit, Replacement};
+
+use crate::sessions::examine::Subject;
+
+/// Bytes of a text that are kept of its beginning, and of its end.
+const KEPT: usize = 64 * 1024;
+/// The same once there are many bytes.
+const KEPT_OF_MANY: usize = 2 * 1024;
+/// How many bytes are many.
+const MANY: usize = 128 << 20;
+
+/// Events to be judged.
+#[derive(Debug, Default)]
+pub struct Material {
+    /// The events in the order in which they were stored.
+    pub events: Vec<Event>,
+    /// The chain over the events before anything was cut.
+    pub chain: Chain,
+}
+
+impl Material {
+    /// Reads a session's events.
+    pub async fn read(subject: &Subject) -> Result<Self, String> {
+        let mut material = Self::default();
+        let mut bytes = 0;
+        let mut reader = subject.events();
+        while let Some(mut event) = next(&mut reader).await? {
+            material.chain.push(&event);
+            let kept = if bytes < MANY { KEPT } else { KEPT_OF_MANY };
+            bytes += cut(&mut event.body, kept);
+            event.extra.clear();
+            material.events.push(event);
+        }
+        Ok(material)
+    }
+}
+
+/// Returns a session's edits in their order. Each is the whole file where the record has it, else a diff.
+pub async fn edits(subject: &Subject) -> Result<Vec<Edit>, String> {
+    let mut edits = Vec::new();
+    let mut reader = subject.events();
+    while let Some(event) = next(&mut reader).await? {
+        let Body::CodeEdit {
+            file_path,
+            diff,
+            snapshot_after,
+        } = event.body
+        else {
+            continue;
+        };
+        edits.push(Edit {
+            path: file_path,
+            replacement: match snapshot_after {
+                Some(content) => Replacement::Content(content),
+                None => Replacement::Diff(diff),
+            },
+        });
+    }
+    Ok(edits)
+}
+
+async fn next(reader: &mut crate::sessions::EventReader) -> Result<Option<Event>, String> {
+    let next = reader
+        .next()
+        .await
+        .map_err(|_| "the session's events could not be read".to_owned())?;
+    next.map(|(seq, event)| {
+        serde_json::from_value(event).map_err(|err| format!("event {seq} is unreadable: {err}"))
+    })
+    .transpose()
+}
+
+/// Cuts the texts of an event and returns how many bytes are left.
+fn cut(body: &mut Body, kept: usize) -> usize {
+    let mut left = 0;
+    let mut shorten = |text: &mut String| {
+        if text.len() > 2 * kept {
+            let (head, tail) = (text.floor_char_boundary(kept), text.len() - kept);
+            let tail = text.ceil_char_boundary(tail);
+            *text = format!("{}\n[…]\n{}", &text[..head], &text[tail..]);
+        }
+        left += text.len();
+    };
+    match body {
+        Body::TerminalCommand { output, .. } => shorten(output),
+        Body::ToolResult { content, .. } => shorten(content),
+        Body::FileRead {
+            content: Some(content),
+            ..
+        } => shorten(content),
+        Body::Search {
+            results: Some(results),
+            ..
+        } => shorten(results),
+        Body::CodeEdit {
+            diff,
+            snapshot_after,
+            ..
+        } => {
+            shorten(diff);
+            *snapshot_after = None;
+        }
+        Body::ReasoningStep { content }
+        | Body::UserMessage { content }
+        | Body::AgentMessage { content } => shorten(content),
+        _ => {}
+    }
+    left
+}

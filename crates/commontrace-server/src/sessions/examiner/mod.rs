@@ -1,0 +1,186 @@
+//! Examines sessions: runs their tests in a sandbox, judges what was said and done, and signs what comes
+//! of it.
+
+mod material;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use commontrace_judge::deterministic::Reason;
+use commontrace_judge::endpoint::Endpoint;
+use commontrace_judge::facts::Facts;
+use commontrace_judge::judge::{Asking, Case, World, judge};
+use commontrace_judge::judged::Judged;
+use commontrace_judge::pack::{Limits as PackLimits, Pack};
+use commontrace_judge::sign::{SigningKey, sign};
+use commontrace_judge::verdict::{Verification, VerificationStatus, qa_results};
+use commontrace_judge::{checks, deterministic};
+use commontrace_store::RunState;
+use commontrace_verify::git::Protocol;
+use commontrace_verify::progress::Progress;
+use commontrace_verify::verify::{Change, Context};
+use commontrace_verify::{Request, Runner, Verdict, verify};
+use serde_json::{Value, json};
+
+use self::material::Material;
+use super::examine::{Examiner, Fix, Subject, Watch};
+use crate::clock::Clock;
+use crate::error::chain;
+use crate::ids::Ids;
+
+/// How long fetching a repository may take.
+const FETCH: Duration = Duration::from_secs(10 * 60);
+
+/// What examining needs.
+pub struct SessionExaminer {
+    /// Runs commands contained.
+    pub runner: Box<dyn Runner>,
+    /// A folder for repositories and results that can be made again.
+    pub folder: PathBuf,
+    /// How repositories may be fetched.
+    pub protocols: Vec<Protocol>,
+    /// Whether dependencies may be fetched from the network. Tests never use it.
+    pub setup_network: bool,
+    /// The model that judges, if there is one.
+    pub endpoint: Option<Box<dyn Endpoint>>,
+    /// What verdicts are signed with.
+    pub key: SigningKey,
+    /// The time.
+    pub clock: Clock,
+    /// Randomness.
+    pub ids: Ids,
+}
+
+impl std::fmt::Debug for SessionExaminer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionExaminer")
+            .field("folder", &self.folder)
+            .field("protocols", &self.protocols)
+            .field("judges", &self.endpoint.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Examiner for SessionExaminer {
+    async fn verify(&self, subject: &Subject, watch: &Watch) -> Result<Value, String> {
+        let request = self.request(subject).await?;
+        prepare(&self.folder)?;
+        let began = self.clock.now();
+        let clock = move |now: DateTime<Utc>| (now - began).to_std().unwrap_or_default();
+        let clock = || clock(self.clock.now());
+        let progress = |progress: Progress| {
+            let state = match progress {
+                Progress::Fetching | Progress::Preparing | Progress::SettingUp { .. } => {
+                    RunState::Preparing
+                }
+                Progress::Running { .. } | Progress::Deciding => RunState::Running,
+            };
+            watch.enter(state, json!(progress));
+        };
+        let context = Context {
+            runner: &*self.runner,
+            folder: &self.folder,
+            protocols: &self.protocols,
+            fetch_limit: FETCH,
+            clock: &clock,
+            progress: &progress,
+            cancel: watch.cancel.clone(),
+        };
+        let verified = verify(&request, &context).await;
+        Ok(json!(verified.verdict))
+    }
+
+    async fn judge(
+        &self,
+        subject: &Subject,
+        verification: &Value,
+        watch: &Watch,
+    ) -> Result<Value, String> {
+        let material = Material::read(subject).await?;
+        let facts = Facts::read(&material.events, &subject.session.repo.test_command);
+        let checks = checks::all(&facts);
+        let computed = deterministic::levels(&facts, &checks);
+        let judged = match &self.endpoint {
+            None => Judged::absent(Reason::NotConfigured),
+            Some(endpoint) => {
+                let models: Vec<&str> = subject.session.model.as_deref().into_iter().collect();
+                let pack = |with_reasoning| {
+                    let limits = PackLimits::default();
+                    Pack::new(&facts, &checks, &models, limits, with_reasoning)
+                };
+                let (shown, hidden) = (pack(true), pack(false));
+                let case = Case {
+                    pack: &shown,
+                    without_reasoning: &hidden,
+                    events_through_seq: Some(subject.events_through),
+                };
+                let world = World {
+                    now: &|| self.clock.now(),
+                    random: &|| self.ids.random_bytes(),
+                    cancelled: &watch.cancel,
+                };
+                judge(&**endpoint, &Asking::default(), case, world).await
+            }
+        };
+        let through = Some(subject.events_through);
+        let verdict = qa_results(known(verification), judged, computed, checks, through);
+        let verdict = serde_json::to_value(verdict)
+            .map_err(|err| format!("the verdict cannot be written: {err}"))?;
+        let signed = sign(&self.key, verdict, material.chain.record());
+        serde_json::to_value(signed).map_err(|err| format!("the verdict cannot be written: {err}"))
+    }
+}
+
+impl SessionExaminer {
+    async fn request(&self, subject: &Subject) -> Result<Request, String> {
+        let repo = &subject.session.repo;
+        let by_commit = match subject.options.fix {
+            Fix::Commit => true,
+            Fix::Auto => !repo.commit_after.is_empty(),
+            Fix::Edits => false,
+        };
+        let change = if by_commit {
+            Change::Commit(repo.commit_after.clone())
+        } else {
+            Change::Edits(material::edits(subject).await?)
+        };
+        let mut request = Request::new(&repo.url, &repo.commit_before, change, &repo.test_command);
+        if !by_commit && !repo.commit_after.is_empty() {
+            request.fix = Some(repo.commit_after.clone());
+        }
+        request.runs = subject.options.repeats.into();
+        request.setup_network = self.setup_network;
+        Ok(request)
+    }
+}
+
+/// Makes the folder, for its owner alone: what is in it came from somebody's repositories.
+fn prepare(folder: &Path) -> Result<(), String> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|err| format!("cannot make {}: {}", folder.display(), chain(&err)))
+}
+
+/// What the judge needs to know of a verification.
+fn known(verification: &Value) -> Verification {
+    let verdict: Option<Verdict> = serde_json::from_value(verification.clone()).ok();
+    let status = serde_json::from_value(verification["status"].clone());
+    Verification {
+        status: status.unwrap_or(VerificationStatus::NotRun),
+        regressed: verdict
+            .as_ref()
+            .is_some_and(|verdict| verdict.counts.pass_to_fail > 0),
+        tests_passed: verdict.as_ref().and_then(|verdict| verdict.tests_passed),
+        test_exit_code: verdict
+            .as_ref()
+            .and_then(|verdict| verdict.test_exit_code.map(i64::from)),
+        test_output: verdict.and_then(|verdict| verdict.test_output_snippet),
+        detail: verification.clone(),
+    }
+}

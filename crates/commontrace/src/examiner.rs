@@ -1,0 +1,76 @@
+//! Puts together what examines sessions: a sandbox, a model if one is configured, and a key.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use commontrace_judge::endpoint::{Endpoint, Kind, Remote, Settings};
+use commontrace_judge::sign::SigningKey;
+use commontrace_sandbox::{Launcher, toolchain_binds};
+use commontrace_server::clock::Clock;
+use commontrace_server::error::chain;
+use commontrace_server::ids::Ids;
+use commontrace_server::sessions::examine::Examiner;
+use commontrace_server::sessions::examiner::SessionExaminer;
+use commontrace_verify::sandboxed::SandboxRunner;
+use secrecy::SecretString;
+
+use crate::config::{Config, Environment, JudgeProvider};
+use crate::failure::Failure;
+use crate::start;
+
+/// Where repositories and results are kept that can be made again, below the data directory.
+const FOLDER: &str = "verify";
+
+/// Builds the examiner of this process.
+pub fn examiner(config: &Config, env: &Environment) -> Result<Arc<dyn Examiner>, Failure> {
+    let sessions = &config.sessions;
+    let path = env.get("PATH").cloned().unwrap_or_default();
+    let home = env.get("HOME").map(PathBuf::from);
+    let toolchains = toolchain_binds(path.as_ref(), home.as_deref());
+    let runner = SandboxRunner::new(
+        Launcher::this_program(),
+        sessions.verify_isolation.wanted(),
+        toolchains,
+    );
+    let data = &config.storage.data_dir;
+    std::fs::create_dir_all(data)
+        .map_err(|err| Failure::new(format!("cannot make {}: {err}", data.display())))?;
+    let key = SigningKey::load_or_create(data, &Ids::Random.random_bytes())
+        .map_err(|err| Failure::new(chain(&err)))?;
+    Ok(Arc::new(SessionExaminer {
+        runner: Box::new(runner),
+        folder: data.join(FOLDER),
+        protocols: sessions.verify_protocols.0.clone(),
+        setup_network: sessions.verify_setup_network,
+        endpoint: endpoint(config)?,
+        key,
+        clock: Clock::System,
+        ids: Ids::Random,
+    }))
+}
+
+fn endpoint(config: &Config) -> Result<Option<Box<dyn Endpoint>>, Failure> {
+    let sessions = &config.sessions;
+    let (kind, default) = match sessions.judge_provider {
+        JudgeProvider::None => return Ok(None),
+        JudgeProvider::OpenAi => (Kind::OpenAi, "https://api.openai.com/v1"),
+        JudgeProvider::Anthropic => (Kind::Anthropic, "https://api.anthropic.com"),
+        JudgeProvider::Ollama => (Kind::Ollama, "http://127.0.0.1:11434"),
+    };
+    let base = sessions
+        .judge_base_url
+        .as_ref()
+        .map_or(default, |url| url.as_str());
+    let model = sessions.judge_model.as_deref().unwrap_or_default();
+    let mut settings = Settings::new(kind, base, model);
+    settings.timeout = Duration::from_secs(sessions.judge_timeout_seconds.get().into());
+    settings.api_key = sessions
+        .judge_api_key
+        .as_ref()
+        .map(|key| SecretString::from(key.expose().to_owned()));
+    let remote = Remote::new(settings, start::http_client_builder()).map_err(|err| {
+        Failure::new(chain(&err)).hint("see JUDGE_PROVIDER, JUDGE_BASE_URL and JUDGE_MODEL")
+    })?;
+    Ok(Some(Box::new(remote)))
+}
