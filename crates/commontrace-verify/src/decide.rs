@@ -95,7 +95,10 @@ pub fn decide(material: Material<'_>) -> Decision {
     ] {
         for run in runs {
             if let Validity::Infrastructure(reason) = run.validity {
-                return Decision::only(reason, format!("the tests could not be run {name}"));
+                return Decision::only(
+                    reason,
+                    format!("the tests could not be run {name}: {reason}"),
+                );
             }
         }
     }
@@ -123,7 +126,10 @@ pub fn decide(material: Material<'_>) -> Decision {
         };
     }
     if let Some(reason) = first_invalid(change) {
-        return Decision::only(reason, "a run with the change proves nothing");
+        return Decision::only(
+            reason,
+            format!("a run with the change proves nothing: {reason}"),
+        );
     }
     compared(material, basis, before)
 }
@@ -134,7 +140,7 @@ fn before(material: Material<'_>) -> Result<(Basis, &[SideRun]), Box<Decision>> 
         first_invalid(runs).map(|reason| {
             Box::new(Decision::only(
                 reason,
-                format!("a run {name} proves nothing"),
+                format!("a run {name} proves nothing: {reason}"),
             ))
         })
     };

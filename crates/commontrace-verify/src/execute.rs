@@ -309,8 +309,12 @@ impl Executor<'_> {
         command: &Command,
     ) -> Result<Record, Stop> {
         self.repository.export(tree, &folders.tree).await?;
-        setup::put_added(&folders.dependencies, &folders.tree)
-            .map_err(|error| io("copy dependencies to", &folders.tree, &error))?;
+        let (dependencies, at) = (folders.dependencies.clone(), folders.tree.clone());
+        blocking(move || {
+            setup::put_added(&dependencies, &at)
+                .map_err(|error| io("copy dependencies to", &at, &error))
+        })
+        .await?;
         fresh(&folders.reports)?;
         std::fs::create_dir_all(&folders.scratch).map_err(|e| io("make", &folders.scratch, &e))?;
         let log = self.work.join("test.log");
@@ -324,15 +328,21 @@ impl Executor<'_> {
             log: &log,
         };
         let finished = self.runner().run(&job, &self.context.cancel).await?;
-        let output = std::fs::read(&log).map_err(|error| io("read", &log, &error))?;
-        let found = collect::reports(&folders.reports);
-        let mut parsed = read(&found.files, &output, finished.end, &command.instrumented);
-        if !found.refused.is_empty() {
-            parsed.complete = false;
-            parsed.confidence = parsed.confidence.min(Confidence::Low);
-            parsed.warnings.extend(found.refused.into_iter().take(5));
-        }
-        relative(&mut parsed, &inside.tree);
+        let (reports, root, end) = (folders.reports.clone(), inside.tree.clone(), finished.end);
+        let instrumented = command.instrumented.clone();
+        let parsed = blocking(move || {
+            let output = std::fs::read(&log).map_err(|error| io("read", &log, &error))?;
+            let found = collect::reports(&reports);
+            let mut parsed = read(&found.files, &output, end, &instrumented);
+            if !found.refused.is_empty() {
+                parsed.complete = false;
+                parsed.confidence = parsed.confidence.min(Confidence::Low);
+                parsed.warnings.extend(found.refused.into_iter().take(5));
+            }
+            relative(&mut parsed, &root);
+            Ok(parsed)
+        })
+        .await?;
         let end_of_output = if finished.tail.is_empty() {
             &finished.head
         } else {
@@ -415,6 +425,20 @@ fn relative(parsed: &mut Parsed, tree: &Path) {
         .results
         .sort_by(|a, b| (&a.id, b.outcome).cmp(&(&b.id, a.outcome)));
     parsed.results.dedup_by(|b, a| a.id == b.id);
+}
+
+/// Work on files or on large texts, which would hold up whatever else this thread has to do.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Stop> + Send + 'static,
+) -> Result<T, Stop> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| {
+            Err(Stop {
+                reason: Reason::Io,
+                message: format!("reading the results failed: {error}"),
+            })
+        })
 }
 
 /// An empty folder.

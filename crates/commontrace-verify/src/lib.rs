@@ -14,7 +14,7 @@
 //! | [`git`] | fetches repositories, exports trees, applies patches and edits |
 //! | [`split`] | tells a change's tests from the rest of it |
 //! | [`plan`], [`setup`], [`cache`], [`verify`] | carries it all out |
-//! | [`runner`] | the seam to whatever runs a command in isolation |
+//! | [`runner`], [`sandboxed`] | the seam to whatever runs a command in isolation, and the sandbox |
 //! | [`verdict`], [`decide`] | what came out, and why |
 //!
 //! **Invariants.** No input makes a parser panic or take memory without bound. A run that could not be
@@ -34,6 +34,7 @@ pub mod progress;
 pub mod reason;
 pub mod report;
 pub mod runner;
+pub mod sandboxed;
 pub mod sets;
 pub mod setup;
 pub mod split;

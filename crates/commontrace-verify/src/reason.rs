@@ -1,5 +1,7 @@
 //! Why a verdict is what it is: one code for each cause, the same in the JSON and in the manual.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +89,13 @@ pub enum Reason {
     NoRepository,
     /// There is no change.
     NoChange,
+}
+
+/// The code, as in JSON.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 impl Reason {

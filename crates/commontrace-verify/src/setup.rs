@@ -98,10 +98,15 @@ pub fn recipe(setup: &Setup, tree: &Path, inside: &Folders, network: bool) -> Re
             "CARGO_NET_OFFLINE={} cargo fetch{locked}{offline}",
             !network
         ));
-        recipe.env("CARGO_HOME", format!("{dependencies}/cargo"));
+        // Without a network what is on the machine has to do.
+        if network {
+            recipe.env("CARGO_HOME", format!("{dependencies}/cargo"));
+        }
     }
     if has("go.mod") {
-        recipe.env("GOMODCACHE", format!("{dependencies}/go"));
+        if network {
+            recipe.env("GOMODCACHE", format!("{dependencies}/go"));
+        }
         recipe.env("GOTOOLCHAIN", "local".to_owned());
         recipe.env("GOFLAGS", "-modcacherw".to_owned());
         if has("go.sum") && !tree.join("vendor").is_dir() {

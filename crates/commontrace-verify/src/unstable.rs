@@ -55,9 +55,9 @@ pub fn align(before: SideRuns<'_>, after: SideRuns<'_>) -> Aligned {
             .map(|run| {
                 let mut renamed = Outcomes::new();
                 for (id, outcome) in run {
-                    let mask = masked(id);
                     let stable = in_all(before, id) && in_all(after, id);
-                    let id = if !stable && fold.contains(&mask) {
+                    let mask = (!stable && !fold.is_empty()).then(|| masked(id));
+                    let id = if let Some(mask) = mask.filter(|mask| fold.contains(mask)) {
                         folded.insert(id.clone());
                         mask
                     } else if excluded.contains(id) {

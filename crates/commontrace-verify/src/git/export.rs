@@ -17,8 +17,14 @@ impl Repository {
     /// # Errors
     /// If the folder cannot be written.
     pub async fn export(&self, tree: &TreeId, folder: &Path) -> Result<(), GitError> {
-        remove_folder(folder).map_err(|error| GitError::io("remove", folder, &error))?;
-        std::fs::create_dir_all(folder).map_err(|error| GitError::io("make", folder, &error))?;
+        let root = folder.to_owned();
+        let made = tokio::task::spawn_blocking(move || {
+            remove_folder(&root)?;
+            std::fs::create_dir_all(&root)
+        })
+        .await;
+        made.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+            .map_err(|error| GitError::io("make", folder, &error))?;
         let index = self.index(Some(tree)).await?;
         let ran = self
             .git()
