@@ -73,11 +73,7 @@ pub async fn run(config: Config, flags: ConfigArgs, env: Environment) -> Result<
 }
 
 /// Opens the store and prepares the model.
-async fn prepare(
-    config: &Config,
-    env: &Environment,
-    lifecycle: Lifecycle,
-) -> Result<App, Failure> {
+async fn prepare(config: &Config, env: &Environment, lifecycle: Lifecycle) -> Result<App, Failure> {
     let store = start::worker_store(config).await?;
     let embedder = start::embedder(config).await?;
     let examiner = examiner(config, env)?;

@@ -26,8 +26,8 @@ pub use sections::{CorsOrigins, Embedder, JudgeProvider, LogFormat, TelemetrySet
 pub use source::{Environment, environment};
 
 use sections::{
-    CommonsSettings, EmbeddingSettings, LimitSettings, LogSettings, ServerSettings, SessionSettings,
-    StorageSettings, WorkerSettings,
+    CommonsSettings, EmbeddingSettings, LimitSettings, LogSettings, ServerSettings,
+    SessionSettings, StorageSettings, WorkerSettings,
 };
 use source::Values;
 

@@ -20,7 +20,7 @@ use commontrace_judge::{checks, deterministic};
 use commontrace_store::RunState;
 use commontrace_verify::git::Protocol;
 use commontrace_verify::progress::Progress;
-use commontrace_verify::verify::{Change, Context};
+use commontrace_verify::verify::{Change, Context, Tests};
 use commontrace_verify::{Request, Runner, Verdict, verify};
 use serde_json::{Value, json};
 
@@ -150,6 +150,8 @@ impl SessionExaminer {
         let mut request = Request::new(&repo.url, &repo.commit_before, change, &repo.test_command);
         if !by_commit && !repo.commit_after.is_empty() {
             request.fix = Some(repo.commit_after.clone());
+            // Weakened tests of its own cannot grade a session where somebody else's are known.
+            request.tests = Tests::Commit(repo.commit_after.clone());
         }
         request.runs = subject.options.repeats.into();
         request.setup_network = self.setup_network;
