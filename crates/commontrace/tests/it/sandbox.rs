@@ -27,7 +27,11 @@ async fn the_exit_code_and_the_output_are_the_commands() {
     let tree = tree(&place);
     let script = "cat file; echo gone > file; pwd; exit 7";
     let ran = place.run(&line(&tree, &[], &["sh", "-c", script])).await;
-    assert_eq!((ran.code, ran.stdout.as_str()), (Some(7), "text\n/src\n"), "{ran:?}");
+    assert_eq!(
+        (ran.code, ran.stdout.as_str()),
+        (Some(7), "text\n/src\n"),
+        "{ran:?}"
+    );
     assert_eq!(ran.stderr, "");
     let kept = fs::read_to_string(place.path("tree/file")).unwrap();
     assert_eq!(kept, "text\n");
@@ -37,7 +41,10 @@ async fn the_exit_code_and_the_output_are_the_commands() {
 async fn it_needs_no_good_settings() {
     let place = Place::new().with("COMMONTRACE_LISTEN", "nonsense");
     let tree = tree(&place);
-    assert_eq!(place.run(&line(&tree, &[], &["cat", "file"])).await.ok(), "text\n");
+    assert_eq!(
+        place.run(&line(&tree, &[], &["cat", "file"])).await.ok(),
+        "text\n"
+    );
 }
 
 #[tokio::test]
@@ -48,13 +55,21 @@ async fn trouble_of_the_sandbox_is_no_exit_code_of_a_test() {
         (&[], &["no-such-program"], 127, "no-such-program"),
         (&[], &["/src/file"], 126, "/src/file"),
         (&["--isolation", "none"], &["true"], 125, "copy"),
-        (&["--bind", "/no/such/file"], &["true"], 125, "/no/such/file"),
+        (
+            &["--bind", "/no/such/file"],
+            &["true"],
+            125,
+            "/no/such/file",
+        ),
         (&["--wall", "300ms"], &["sleep", "1000"], 124, "longer"),
     ];
     for (options, command, code, text) in cases {
         let ran = place.run(&line(&tree, options, command)).await;
         assert_eq!(ran.code, Some(code), "{ran:?}");
-        assert!(ran.stderr.starts_with("error: ") && ran.stderr.contains(text), "{ran:?}");
+        assert!(
+            ran.stderr.starts_with("error: ") && ran.stderr.contains(text),
+            "{ran:?}"
+        );
     }
 }
 
@@ -62,7 +77,10 @@ async fn trouble_of_the_sandbox_is_no_exit_code_of_a_test() {
 async fn the_report_says_what_contained_the_command() {
     let place = Place::new();
     let tree = tree(&place);
-    let ran = place.run(&line(&tree, &["--json"], &["cat", "file"])).await.ok();
+    let ran = place
+        .run(&line(&tree, &["--json"], &["cat", "file"]))
+        .await
+        .ok();
     let report: serde_json::Value = serde_json::from_str(&ran).unwrap();
     assert_eq!(report["end"], serde_json::json!({ "exited": 0 }));
     assert_eq!(report["output"]["text"], "text\n");
@@ -79,13 +97,22 @@ async fn binds_and_variables_are_what_was_asked_for() {
     let bind = format!("{}=/out:rw", out.display());
     let script = "echo $GIVEN > /out/new; env";
     let options = ["--bind", &bind, "--env", "GIVEN=given"];
-    let said = place.run(&line(&tree, &options, &["sh", "-c", script])).await.ok();
+    let said = place
+        .run(&line(&tree, &options, &["sh", "-c", script]))
+        .await
+        .ok();
     assert_eq!(fs::read_to_string(out.join("new")).unwrap(), "given\n");
-    assert!(said.contains("GIVEN=given") && !said.contains("do-not-tell"), "{said}");
+    assert!(
+        said.contains("GIVEN=given") && !said.contains("do-not-tell"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
 async fn check_says_what_would_be_used() {
     let said = Place::new().run(&["sandbox", "check"]).await.ok();
-    assert!(said.contains("embedded: userns+seccomp") && said.contains("run` uses: embedded"), "{said}");
+    assert!(
+        said.contains("embedded: userns+seccomp") && said.contains("run` uses: embedded"),
+        "{said}"
+    );
 }
