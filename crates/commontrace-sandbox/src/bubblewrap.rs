@@ -54,7 +54,7 @@ pub(crate) fn stage(job: &Job<'_>, inner: Plan) -> Result<Stage, Error> {
         HOST_NAME,
     ]);
     args.add(["--cap-drop", "ALL"]);
-    for step in layout::steps(job.spec, &job.paths) {
+    for step in layout::steps(job.spec, &job.paths, None) {
         args.step(step).map_err(|what| Error::Unsupported {
             backend: Backend::Bubblewrap,
             what,
@@ -107,7 +107,7 @@ impl Args {
                 self.add(["--perms", &mode, "--size", &size]);
                 self.add([OsStr::new("--tmpfs"), &at]);
             }
-            Step::Proc => self.add(["--proc", "/proc"]),
+            Step::Proc { .. } => self.add(["--proc", "/proc"]),
             Step::File { at, text } => self.files.push((at, text)),
             // There is no option for them but with a whole `/dev`.
             Step::Devpts(_) => {}

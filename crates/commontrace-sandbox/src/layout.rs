@@ -154,11 +154,11 @@ fn path_error(path: &Path, reason: &str) -> Error {
     }
 }
 
-/// The steps to the tree of files of this spec.
-pub(crate) fn steps(spec: &Spec, paths: &Paths) -> Vec<Step> {
+/// The steps to the tree of files of this spec, with the kernel's limit of processes if it is needed.
+pub(crate) fn steps(spec: &Spec, paths: &Paths, pid_max: Option<u64>) -> Vec<Step> {
     let mut steps = Vec::with_capacity(64);
     system(&mut steps, spec.network);
-    steps.push(Step::Proc);
+    steps.push(Step::Proc { pid_max });
     steps.extend(
         MASKED
             .iter()
@@ -371,7 +371,7 @@ mod tests {
     #[test]
     fn no_step_shows_a_home_or_a_secret() {
         let spec = Spec::new(["true"], "/usr".into());
-        for step in steps(&spec, &Paths::of(&spec).unwrap()) {
+        for step in steps(&spec, &Paths::of(&spec).unwrap(), None) {
             if let Step::Bind { host, .. } = step {
                 let host = host.to_string_lossy().into_owned();
                 let allowed = [

@@ -112,7 +112,7 @@ impl Output {
 /// What a command used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Usage {
-    /// From start to end.
+    /// From the command's start to its end.
     pub wall: Duration,
     /// Time of processors, where it could be counted.
     pub cpu: Option<Duration>,

@@ -95,7 +95,10 @@ pub(crate) enum Step {
         mode: u32,
     },
     /// Mounts the processes' file system.
-    Proc,
+    Proc {
+        /// The largest number that a process can have, where nothing else keeps them few.
+        pid_max: Option<u64>,
+    },
     /// Mounts pseudo terminals.
     Devpts(OsString),
     /// Shows a folder of the host, and keeps what is written in memory.

@@ -30,6 +30,31 @@ pub(crate) fn stat(pid: i32) -> Option<Stat> {
     parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
+/// Names a process so that no later one has the same name: its namespace, number and time of start.
+pub(crate) fn owner(pid: i32) -> Option<String> {
+    Some(format!("{}-{pid}-{}", namespace()?, stat(pid)?.started))
+}
+
+/// Whether the process of this name has ended. Of processes that are numbered elsewhere nothing is known.
+pub(crate) fn is_gone(name: &str) -> bool {
+    let mut parts = name.split('-');
+    let here = parts
+        .next()
+        .is_some_and(|part| namespace().is_some_and(|own| own == part));
+    let pid = parts.next().and_then(|part| part.parse().ok());
+    here && pid.is_some_and(|pid| owner(pid).is_none_or(|owner| owner != name))
+}
+
+fn namespace() -> Option<String> {
+    let link = fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(
+        link.to_str()?
+            .trim_start_matches("pid:[")
+            .trim_end_matches(']')
+            .to_owned(),
+    )
+}
+
 fn parse(line: &str) -> Option<Stat> {
     let pid = line.split(' ').next()?.parse().ok()?;
     // The name comes second, in brackets, and can hold anything.
@@ -67,5 +92,19 @@ mod tests {
         let own = i32::try_from(std::process::id()).unwrap();
         assert!(all().any(|pid| pid == own));
         assert_eq!(stat(own).unwrap().pid, own);
+    }
+
+    #[test]
+    fn a_process_has_one_name_for_as_long_as_it_lives() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let name = owner(own).unwrap();
+        assert_eq!(owner(own).unwrap(), name);
+        assert!(!is_gone(&name));
+        assert!(
+            is_gone(&format!("{name}0")),
+            "another process had the number before"
+        );
+        assert!(!is_gone(&format!("0{name}")), "another namespace");
+        assert_eq!(owner(i32::MAX), None);
     }
 }

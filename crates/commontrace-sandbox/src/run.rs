@@ -57,6 +57,9 @@ pub async fn run(
     }
 }
 
+/// The kernel does not use numbers below 300 twice; two processes are the sandbox's own.
+const RESERVED_PIDS: u64 = 303;
+
 /// A spec with all that is needed for running it.
 pub(crate) struct Job<'a> {
     pub spec: &'a Spec,
@@ -75,13 +78,25 @@ impl Job<'_> {
         }
         let cgroup = Cgroup::create(limits);
         let enforcement = enforcement(cgroup.as_ref(), backend, self.spec.tree_mode);
+        // Watching alone loses the race against a fork bomb.
+        let watched = enforcement.processes == By::Watching;
+        let pid_max = watched.then(|| limits.processes.saturating_add(RESERVED_PIDS));
+        if watched && (backend == Backend::Bubblewrap || !numbers_processes_by_namespace()) {
+            return Err(Error::Unavailable {
+                reason: "nothing limits the number of root's processes here".into(),
+                hint:
+                    "let root make control groups (a writable `/sys/fs/cgroup` with the controller \
+                       `pids`), use Linux 6.14 or later, or run as an ordinary user"
+                        .into(),
+            });
+        }
         let plan = |stage| self.plan(stage, &enforcement, backend);
         let plan = match backend {
             Backend::Bubblewrap => plan(bubblewrap::stage(self, plan(Stage::Entered))?),
             Backend::None => plan(Stage::Open),
             _ => plan(Stage::Enter {
                 network: self.spec.network,
-                steps: layout::steps(self.spec, &self.paths),
+                steps: layout::steps(self.spec, &self.paths, pid_max),
             }),
         };
         let mut launcher = Command::new(&self.launcher.program);
@@ -197,6 +212,17 @@ impl Job<'_> {
             }
         }
     }
+}
+
+/// Whether the largest number of a process belongs to its namespace. In earlier kernels it belongs to
+/// the machine, and root would change it there.
+fn numbers_processes_by_namespace() -> bool {
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy();
+    let mut parts = release
+        .split(['.', '-'])
+        .map_while(|part| part.parse::<u32>().ok());
+    (parts.next(), parts.next()) >= (Some(6), Some(14))
 }
 
 fn text(part: &OsString) -> String {

@@ -35,6 +35,8 @@ pub struct Spec {
     pub limits: Limits,
     /// What contains the command.
     pub isolation: Wanted,
+    /// The socket of the engine for Docker and Podman, if it is not where they usually have it.
+    pub engine_socket: Option<PathBuf>,
 }
 
 impl Spec {
@@ -51,6 +53,7 @@ impl Spec {
             network: false,
             limits,
             isolation: Wanted::Auto,
+            engine_socket: None,
         }
     }
 
@@ -72,7 +75,16 @@ impl Spec {
 
     /// The environment that the command gets: [`Spec::base_env`] and `env`, each name once.
     pub fn environment(&self) -> Vec<(OsString, OsString)> {
-        let mut all = Self::base_env();
+        self.overriding(Self::base_env())
+    }
+
+    /// The same for an image, which knows best where its programs are.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn environment_in_image(&self) -> Vec<(OsString, OsString)> {
+        self.overriding(Self::base_env().split_off(1))
+    }
+
+    fn overriding(&self, mut all: Vec<(OsString, OsString)>) -> Vec<(OsString, OsString)> {
         for (name, value) in &self.env {
             all.retain(|(known, _)| known != name);
             all.push((name.clone(), value.clone()));

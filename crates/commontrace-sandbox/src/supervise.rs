@@ -20,6 +20,8 @@ use crate::outcome::{End, Layer, Output, TimeLimit, Usage};
 use crate::output::Collector;
 use crate::plan::{Failure, Message, Plan, Status};
 
+/// How long setting up may take, on a machine with much else to do.
+const SETUP: Duration = Duration::from_secs(60);
 /// How often processor time is looked at.
 const TICK: Duration = Duration::from_millis(100);
 /// How long the launcher has for ending everything.
@@ -149,8 +151,8 @@ impl Supervisor<'_> {
         let _ = tell.write_all(&line).await;
         let mut tell = Some(tell);
 
-        let wall = sleep_until(self.begin + self.limits.wall);
-        let idle = sleep_until(self.begin + self.limits.idle);
+        let wall = sleep_until(self.begin + SETUP);
+        let idle = sleep_until(self.begin + SETUP);
         let grace = sleep_until(self.begin);
         tokio::pin!(wall, idle, grace);
         let mut tick = tokio::time::interval(TICK);
@@ -163,7 +165,11 @@ impl Supervisor<'_> {
                 biased;
                 got = said.read_until(b'\n', &mut message), if listening => {
                     listening = matches!(got, Ok(1..));
-                    self.hear(&message);
+                    if self.hear(&message) {
+                        self.begin = Instant::now();
+                        wall.as_mut().reset(self.begin + self.limits.wall);
+                        idle.as_mut().reset(self.begin + self.limits.idle);
+                    }
                     message.clear();
                 }
                 () = self.cancel.cancelled(), if running => self.seen.stopped = Some(End::Cancelled),
@@ -204,9 +210,13 @@ impl Supervisor<'_> {
         Ok(())
     }
 
-    fn hear(&mut self, line: &[u8]) {
+    /// Takes note of what the launcher says, and returns whether it is that the command runs now.
+    fn hear(&mut self, line: &[u8]) -> bool {
         match serde_json::from_slice(line) {
-            Ok(Message::Started { layers }) => self.seen.started = Some(layers),
+            Ok(Message::Started { layers }) => {
+                self.seen.started = Some(layers);
+                return true;
+            }
             Ok(Message::Failed(failure)) => self.seen.failed = Some(failure),
             Ok(Message::Ended {
                 status,
@@ -226,6 +236,7 @@ impl Supervisor<'_> {
             }
             Err(_) => {}
         }
+        false
     }
 
     fn finish(self, status: ExitStatus) -> Result<Run, Trouble> {
@@ -245,7 +256,7 @@ impl Supervisor<'_> {
             (Some(layers), _) => layers,
             (None, Some(End::Cancelled)) => Vec::new(),
             (None, Some(_)) => {
-                let reason = format!("it took longer than {:?}", self.limits.wall);
+                let reason = format!("it took longer than {SETUP:?}");
                 return Err(Error::Launch {
                     what: "starting the command".into(),
                     reason,

@@ -115,7 +115,7 @@ fn show(found: &mut Toolchains, folder: &Path, home: Option<&Path>) -> bool {
     variable(found, name, &root);
     if *name == ".cargo" {
         let rustup = home.join(".rustup");
-        ["toolchains", "settings.toml"]
+        ["toolchains", "update-hashes", "settings.toml"]
             .iter()
             .for_each(|part| bind(found, &rustup.join(part)));
         variable(found, ".rustup", &rustup);

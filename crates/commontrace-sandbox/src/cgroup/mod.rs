@@ -58,7 +58,7 @@ impl Cgroup {
             mounts: fs::read_to_string("/proc/self/mountinfo").ok()?,
             own: fs::read_to_string("/proc/self/cgroup").ok()?,
         };
-        let own = owner(i32::try_from(std::process::id()).ok()?)?;
+        let own = processes::owner(i32::try_from(std::process::id()).ok()?)?;
         let name = format!("{PREFIX}{own}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let groups = match v2::create(&host, &name, limits) {
             Some(group) => vec![group],
@@ -181,41 +181,14 @@ impl Host {
     }
 }
 
-/// Names a process so that no later one has the same name: its namespace, number and time of start.
-fn owner(pid: i32) -> Option<String> {
-    Some(format!(
-        "{}-{pid}-{}",
-        namespace()?,
-        processes::stat(pid)?.started
-    ))
-}
-
-fn namespace() -> Option<String> {
-    let link = fs::read_link("/proc/self/ns/pid").ok()?;
-    Some(
-        link.to_str()?
-            .trim_start_matches("pid:[")
-            .trim_end_matches(']')
-            .to_owned(),
-    )
-}
-
-/// Removes the groups whose owners are gone. Processes that are numbered elsewhere are nothing that
-/// could be known about here.
+/// Removes the groups whose owners are gone.
 fn reap(parent: &Path) {
-    let Some(namespace) = namespace() else { return };
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let Some(name) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else {
-            continue;
-        };
-        let mut parts = name.split('-');
-        let (Some(known), Some(pid)) = (parts.next(), parts.next()) else {
-            continue;
-        };
-        let Ok(pid) = pid.parse() else { continue };
-        let alive = owner(pid).is_some_and(|owner| name.starts_with(&format!("{owner}-")));
-        if known == namespace && !alive {
+        let owner = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(PREFIX)?.rsplit_once('-'));
+        if owner.is_some_and(|(owner, _)| processes::is_gone(owner)) {
             try_remove(&entry.path());
         }
     }
@@ -279,12 +252,5 @@ mod tests {
         assert_eq!(own(Some("pids")).unwrap(), "/sys/fs/cgroup/pids/b");
         assert_eq!(own(None).unwrap(), "/sys/fs/cgroup/unified/init.scope");
         assert_eq!(own(Some("cpuacct")), None);
-    }
-
-    #[test]
-    fn a_process_has_one_name_for_as_long_as_it_lives() {
-        let own = i32::try_from(std::process::id()).unwrap();
-        assert_eq!(owner(own), owner(own));
-        assert_eq!(owner(i32::MAX), None);
     }
 }

@@ -13,10 +13,12 @@ use crate::plan::{Message, Plan};
 pub(super) struct Control(UnixStream);
 
 impl Control {
-    /// Takes the socket from standard input, which is empty from then on.
+    /// Takes the socket from standard input, which is the null device from then on.
     pub fn take() -> io::Result<Self> {
         let socket = rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3)?;
-        rustix::stdio::dup2_stdin(null(OFlags::RDONLY)?)?;
+        let flags = OFlags::RDWR | OFlags::CLOEXEC;
+        let null = rustix::fs::open("/dev/null", flags, Mode::empty())?;
+        rustix::stdio::dup2_stdin(null)?;
         let socket = UnixStream::from(socket);
         socket.peer_addr()?; // says whether it is a socket at all
         Ok(Self(socket))
@@ -69,18 +71,10 @@ impl Control {
     }
 }
 
-/// Lets go of the command's output, so that it ends when the command's processes do.
+/// Lets go of the command's output, so that it ends when the command's processes do. Takes the null
+/// device from standard input: which files there are changes under a process that stays outside.
 pub(super) fn drop_output() -> io::Result<()> {
-    let null = null(OFlags::WRONLY)?;
-    rustix::stdio::dup2_stdout(&null)?;
-    rustix::stdio::dup2_stderr(&null)?;
+    rustix::stdio::dup2_stdout(io::stdin())?;
+    rustix::stdio::dup2_stderr(io::stdin())?;
     Ok(())
-}
-
-fn null(flags: OFlags) -> io::Result<OwnedFd> {
-    Ok(rustix::fs::open(
-        "/dev/null",
-        flags | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?)
 }

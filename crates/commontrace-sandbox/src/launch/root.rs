@@ -16,6 +16,9 @@ const BASE: &str = "/tmp";
 /// Where the host's root is until it is let go.
 const HOST: &str = "/.host";
 
+/// The largest number of a process in this namespace; in kernels that have it so.
+const PID_MAX: &str = "/proc/sys/kernel/pid_max";
+
 /// Takes the steps on an empty root, which is read-only in the end.
 pub(super) fn make(steps: &[Step]) -> Result<(), Failure> {
     begin().map_err(|err| Failure::Unavailable {
@@ -68,16 +71,13 @@ fn take(step: &Step) -> io::Result<()> {
             fs::create_dir_all(at)?;
             tmpfs(at.as_ref(), *size, *mode)
         }
-        Step::Proc => {
+        Step::Proc { pid_max } => {
             fs::create_dir_all("/proc")?;
-            rustix::mount::mount(
-                "proc",
-                "/proc",
-                "proc",
-                harmless() | MountFlags::RDONLY,
-                None,
-            )?;
-            Ok(())
+            rustix::mount::mount("proc", "/proc", "proc", harmless(), None)?;
+            if let Some(most) = pid_max {
+                fs::write(PID_MAX, most.to_string())?;
+            }
+            sys::add_mount_attributes("/proc".as_ref(), libc::MOUNT_ATTR_RDONLY, false)
         }
         Step::Devpts(at) => {
             fs::create_dir_all(at)?;
@@ -169,8 +169,17 @@ fn describe(step: &Step, err: &io::Error) -> Failure {
                 host.display()
             )
         }
+        Step::Proc { .. } if Path::new(PID_MAX).exists() => {
+            return Failure::Unavailable {
+                reason: format!("limiting the number of processes failed: {err}"),
+                hint:
+                    "let root make control groups (a writable `/sys/fs/cgroup` with the controller \
+                       `pids`), or run as an ordinary user, whose processes the kernel counts"
+                        .into(),
+            };
+        }
         // The kernel refuses it where parts of the caller's own `/proc` are hidden.
-        Step::Proc => {
+        Step::Proc { .. } => {
             return Failure::Unavailable {
                 reason: format!("mounting `/proc` failed: {err}"),
                 hint: "inside of a container use its engine for the sandbox, or start it so that \

@@ -65,7 +65,16 @@ impl<'a> Watcher<'a> {
 
     fn look_at_processes(&mut self) -> Option<Status> {
         let (mut ticks, mut threads, mut memory) = (0, 0, 0);
-        for pid in processes::all().filter(|pid| *pid != self.own) {
+        let all: Vec<i32> = processes::all().filter(|pid| *pid != self.own).collect();
+        // Looking at each of too many would take so long that there are many more by then.
+        if self
+            .watch
+            .processes
+            .is_some_and(|limit| all.len() as u64 > limit)
+        {
+            return Some(Status::OverProcesses);
+        }
+        for pid in all {
             let Some(stat) = processes::stat(pid) else {
                 continue;
             };

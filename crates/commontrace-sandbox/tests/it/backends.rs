@@ -7,7 +7,7 @@ use commontrace_sandbox::{Backend, By, End, TimeLimit, TreeMode, Wanted};
 use rstest::rstest;
 
 use crate::harness::Caller::{self, Ordinary, Own};
-use crate::harness::{Bench, finish};
+use crate::harness::{BOMB, Bench, finish};
 
 fn bubblewrap_is_missing() -> bool {
     let missing = !std::path::Path::new("/usr/bin/bwrap").exists();
@@ -99,10 +99,21 @@ fn limits_hold_without_control_groups(#[values(Own, Ordinary)] caller: Caller) {
     let without = ["unshare", "-m", "sh", "-c", script].map(OsStr::new);
     let without = if caller == Own { &without[..] } else { &[] };
 
-    let mut spec = bench.marked(bench.sh("bomb() { bomb | bomb & }; bomb; sleep 1000"));
+    let mut spec = bench.marked(bench.sh(BOMB));
     spec.limits.processes = 40;
-    spec.limits.wall = Duration::from_secs(2);
-    let outcome = finish(bench.start_by(&spec, without)).unwrap();
+    // The kernel only stops it from growing, and the first process ends it.
+    spec.limits.wall = Duration::from_secs(if caller == Own { 60 } else { 2 });
+    let outcome = match finish(bench.start_by(&spec, without)) {
+        Ok(outcome) => outcome,
+        // Before Linux 6.14 nothing holds the number of root's processes, and so there is no run.
+        Err((code, text)) => {
+            assert!(
+                code == "sandbox_unavailable" && text.contains("`pids`"),
+                "{text}"
+            );
+            return;
+        }
+    };
     let by = outcome.isolation.enforcement;
     assert_eq!((by.memory, by.cpu), (By::Watching, By::Watching));
     let expected = match by.processes {

@@ -30,6 +30,9 @@ pub struct Bench {
     launcher: PathBuf,
 }
 
+/// A fork bomb that burns out by itself if nothing else stops it: 2,000 processes harm no machine.
+pub const BOMB: &str = "bomb() { [ $1 = 0 ] || { bomb $(($1 - 1)) & bomb $(($1 - 1)) & }; sleep 1000; }; bomb 10 & exec sleep 1000";
+
 /// What came back: an outcome, or an error's code and text.
 pub type Answer = Result<Outcome, (String, String)>;
 

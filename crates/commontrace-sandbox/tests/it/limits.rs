@@ -5,15 +5,15 @@ use std::time::Duration;
 use commontrace_sandbox::{By, End, TimeLimit};
 use rstest::rstest;
 
-use crate::harness::Bench;
 use crate::harness::Caller::{self, Ordinary, Own};
+use crate::harness::{BOMB, Bench};
 
 const MIB: u64 = 1 << 20;
 
 #[rstest]
 fn a_fork_bomb_burns_out(#[values(Own, Ordinary)] caller: Caller) {
     let bench = Bench::new(caller);
-    let mut spec = bench.marked(bench.sh("bomb() { bomb | bomb & }; bomb; sleep 1000"));
+    let mut spec = bench.marked(bench.sh(BOMB));
     spec.limits.processes = 40;
     spec.limits.wall = Duration::from_secs(2);
     let outcome = bench.run(&spec).unwrap();

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up fails")]
 
 mod backends;
+mod engine;
 mod escape;
 mod files;
 mod harness;

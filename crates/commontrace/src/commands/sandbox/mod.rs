@@ -89,6 +89,9 @@ pub struct Run {
     /// The image that Docker or Podman makes the container from
     #[arg(long, required_if_eq_any([("isolation", "docker"), ("isolation", "podman")]))]
     image: Option<String>,
+    /// The engine's socket [default: that of DOCKER_HOST, or where it usually is]
+    #[arg(long, value_name = "PATH")]
+    engine_socket: Option<PathBuf>,
     /// Print how it ended, what it wrote and used, and what contained it, as JSON
     #[arg(long)]
     json: bool,
@@ -263,6 +266,12 @@ fn spec(args: Run, env: &Environment) -> Result<Spec, Failure> {
         });
     }
     spec.env.extend(args.env);
+    let docker_host = || {
+        env.get("DOCKER_HOST")?
+            .strip_prefix("unix://")
+            .map(PathBuf::from)
+    };
+    spec.engine_socket = args.engine_socket.or_else(docker_host);
     // clap has made sure that there is one where it is needed.
     let image = args.image.unwrap_or_default();
     spec.isolation = match args.isolation {
