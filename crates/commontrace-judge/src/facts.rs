@@ -342,7 +342,7 @@ fn unknown_tests(command: &str) -> TestCommand<'_> {
     }
 }
 
-/// Whether a command went well, by its output first: a pipe hides the exit code of the tests.
+/// Whether a command went well. A pipe hides the exit code of the tests; then their output tells.
 fn passed(
     purpose: &Purpose<'_>,
     exit_code: Option<i64>,
@@ -355,13 +355,14 @@ fn passed(
     let Purpose::Test(test) = purpose else {
         return exit_code.map(|code| code == 0);
     };
-    match (outcome(output), exit_code) {
-        (Some(Outcome::Failed), _) => Some(false),
-        (_, Some(code)) if code != 0 && test.exit_is_theirs => Some(false),
-        (Some(Outcome::Passed), _) => Some(true),
+    // Where the exit code is that of the tests it decides: outputs are full of words.
+    match (outcome(output), exit_code.filter(|_| test.exit_is_theirs)) {
+        (_, Some(code)) if code != 0 => Some(false),
         (Some(Outcome::NothingRan), _) => None,
-        (None, Some(0)) if test.exit_is_theirs => Some(true),
-        (None, _) => None,
+        (_, Some(_)) => Some(true),
+        (Some(Outcome::Failed), None) => Some(false),
+        (Some(Outcome::Passed), None) => Some(true),
+        (None, None) => None,
     }
 }
 
@@ -405,6 +406,21 @@ mod tests {
         ]);
         let facts = Facts::read(&events, "");
         assert_eq!(facts.runs[0].passed, Some(false));
+        assert_eq!(facts.runs[1].passed, None);
+    }
+
+    #[test]
+    fn an_exit_code_that_is_known_is_believed_before_the_words_of_an_output() {
+        let events = events([
+            ran(
+                "go test ./... -v",
+                0,
+                "retry after 3 errors\nok  \tx/y\t0.1s",
+            ),
+            ran("pytest", 0, "no tests ran in 0.01s"),
+        ]);
+        let facts = Facts::read(&events, "");
+        assert_eq!(facts.runs[0].passed, Some(true));
         assert_eq!(facts.runs[1].passed, None);
     }
 

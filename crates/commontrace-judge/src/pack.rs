@@ -96,7 +96,9 @@ impl Pack {
             "events": facts.events.len(), "events_shown": shown, "events_cut": cut,
             "note": "texts that are too long have a head and a tail",
         });
-        let data = format!("[{about},\n{checks},\n{}\n]", lines.join(",\n"));
+        let mut all = vec![about.to_string(), checks.to_string()];
+        all.append(&mut lines);
+        let data = format!("[{}\n]", all.join(",\n"));
         Self {
             hash: hex::encode(&Sha256::digest(&data)),
             data,

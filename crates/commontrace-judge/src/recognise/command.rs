@@ -5,7 +5,7 @@
 pub enum Purpose<'a> {
     /// It runs tests.
     Test(TestCommand<'a>),
-    /// It only looks, fetches, installs or keeps: its failure says nothing of the code.
+    /// It only looks, fetches, installs, keeps or minds the style: its failure says nothing of what the code does.
     Aside,
     /// It builds, runs or checks something.
     Run,
@@ -67,7 +67,7 @@ pub fn purpose<'a>(command: &'a str, known: &str) -> Purpose<'a> {
     let aside = segments(command).all(|segment| {
         let words = program(segment.text);
         match words.first() {
-            Some(first) => ASIDE.contains(first) || sets_up(&words),
+            Some(first) => ASIDE.contains(first) || sets_up(&words) || lints(&words),
             None => true,
         }
     });
@@ -231,6 +231,12 @@ fn runner<'a>(words: &[&'a str]) -> Option<(&'a str, usize)> {
         "npm" | "yarn" | "pnpm" | "bun" if second == "run" && third.starts_with("test") => 3,
         "yarn" | "pnpm" if second.starts_with("test") || ["jest", "vitest"].contains(&second) => 2,
         "cypress" if second == "run" => 2,
+        "mise" | "pixi" | "deno"
+            if ["run", "task"].contains(&second) && third.starts_with("test") =>
+        {
+            3
+        }
+        "nx" | "turbo" if second == "test" || third == "test" => 2,
         "make" | "gmake" | "rake" | "ninja" if any(&["test", "tests", "check", "spec"]) => 2,
         "mvn" | "mvnw" if any(&["test", "verify"]) => 2,
         "gradle" | "gradlew" if any(&["test", "check"]) => 2,
@@ -354,6 +360,28 @@ fn sets_up(words: &[&str]) -> bool {
     }
 }
 
+/// Whether these words look at the style of the code without running it.
+fn lints(words: &[&str]) -> bool {
+    let named = [
+        "ruff",
+        "flake8",
+        "black",
+        "isort",
+        "eslint",
+        "prettier",
+        "gofmt",
+        "golangci-lint",
+        "rustfmt",
+        "pylint",
+    ];
+    let first = words.first().map_or("", |word| file(word));
+    named.contains(&first)
+        || words.iter().skip(1).take(2).any(|word| {
+            ["lint", "fmt", "format", "clippy", "vet"]
+                .contains(&word.split(':').next().unwrap_or(word))
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -373,6 +401,7 @@ mod tests {
             "npm run test:unit -- --watch=false",
             "npx vitest run",
             "go test ./...",
+            "mise run fmt && mise run test:ci 2>&1",
             "./gradlew test",
             "bash -lc 'make test'",
             "timeout 60 ./vendor/bin/phpunit",
@@ -419,6 +448,7 @@ mod tests {
             purpose("pip install -r requirements.txt", ""),
             Purpose::Aside
         );
+        assert_eq!(purpose("mise run fmt && mise run lint", ""), Purpose::Aside);
         assert_eq!(purpose("python repro.py", ""), Purpose::Run);
         assert_eq!(purpose("cargo build", ""), Purpose::Run);
     }
