@@ -3,16 +3,16 @@
 //! It refers into the events and copies none of their outputs: its size goes with the number of runs
 //! and edits.
 
-use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash as _, Hasher as _};
 
 use commontrace_session::event::Ended;
 use commontrace_session::{Actor, Body, Event};
 
 use crate::recognise::{
-    Change, Outcome, PathKind, Purpose, TestCommand, creates, failed_names, lines, normal, outcome,
-    path_kind, purpose,
+    Change, Outcome, PathKind, Purpose, TestCommand, creates, failed_names, file_name, lines,
+    normal, outcome, path_kind, purpose, stem,
 };
 use crate::text;
 
@@ -51,6 +51,8 @@ pub struct Run<'a> {
     pub output: &'a str,
     /// Whether the same command failed earlier in the session.
     pub repeats_failure: bool,
+    /// Whether it runs a file that the session edited, a test, or a file to try with.
+    pub runs_file: bool,
 }
 
 /// A change of a file.
@@ -79,9 +81,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Whether it can show that a change works: it runs tests, or what failed before.
+    /// Whether it can show that a change works: it runs tests, what failed before, or what was edited.
     pub fn verifies(&self) -> bool {
-        self.tests().is_some() || self.repeats_failure
+        self.tests().is_some() || self.repeats_failure || self.runs_file
     }
 
     /// The last event of it.
@@ -132,6 +134,7 @@ impl<'a> Facts<'a> {
                         exit_code: *exit_code,
                         output,
                         repeats_failure: false,
+                        runs_file: false,
                     };
                     if run.purpose != Purpose::Aside {
                         let key = hash(&normal(command));
@@ -159,6 +162,7 @@ impl<'a> Facts<'a> {
                 _ => {}
             }
         }
+        facts.note_run_files();
         facts
     }
 
@@ -179,6 +183,17 @@ impl<'a> Facts<'a> {
     pub fn last_check(&self) -> Option<&Run<'a>> {
         let last_edit = self.code_edits().next_back().map(|edit| edit.at);
         let run = self.runs.iter().rev().find(|run| run.verifies())?;
+        last_edit.is_none_or(|edit| run.at > edit).then_some(run)
+    }
+
+    /// The last run of anything but a look around, behind the last edit of code.
+    pub fn last_run(&self) -> Option<&Run<'a>> {
+        let last_edit = self.code_edits().next_back().map(|edit| edit.at);
+        let run = self
+            .runs
+            .iter()
+            .rev()
+            .find(|run| run.purpose != Purpose::Aside)?;
         last_edit.is_none_or(|edit| run.at > edit).then_some(run)
     }
 
@@ -239,7 +254,28 @@ impl<'a> Facts<'a> {
             failed_tests: names.collect(),
             output: summary,
             repeats_failure: false,
+            runs_file: false,
         });
+    }
+
+    fn note_run_files(&mut self) {
+        let edited: HashSet<&str> = self.edits.iter().map(|edit| file_name(edit.path)).collect();
+        for run in self
+            .runs
+            .iter_mut()
+            .filter(|run| run.purpose == Purpose::Run)
+        {
+            let mut words = run
+                .command
+                .split(|c: char| c.is_whitespace() || "\"'();&|".contains(c));
+            run.runs_file = !compiles(run.command)
+                && words.any(|word| {
+                    let name = file_name(word);
+                    let tries = || matches!(path_kind(word), PathKind::Test | PathKind::Scratch);
+                    edited.contains(name)
+                        || (stem(name) != name && !word.starts_with('-') && tries())
+                });
+        }
     }
 
     fn edit(&mut self, at: usize, path: &'a str, diff: &'a str, open: &mut Open<'a>) {
@@ -332,6 +368,25 @@ impl<'a> Facts<'a> {
 
 /// The edits of each file that stand, with the hashes of what they added and removed.
 type Open<'a> = HashMap<&'a str, Vec<(usize, u64, u64)>>;
+
+/// Whether a command only translates or checks the files that it names.
+fn compiles(command: &str) -> bool {
+    let tools = [
+        "gcc",
+        "g++",
+        "cc",
+        "clang",
+        "clang++",
+        "rustc",
+        "javac",
+        "tsc",
+        "py_compile",
+        "mypy",
+        "--check",
+        "--noEmit",
+    ];
+    command.split_whitespace().any(|word| tools.contains(&word))
+}
 
 fn unknown_tests(command: &str) -> TestCommand<'_> {
     TestCommand {
