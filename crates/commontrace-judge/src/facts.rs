@@ -349,9 +349,11 @@ impl<'a> Facts<'a> {
         let mut taken = Vec::new();
         for (path, edits) in open.iter_mut() {
             let named = || {
-                words
-                    .iter()
-                    .any(|word| word.len() > 2 && path.ends_with(word.trim_matches(['"', '\''])))
+                words.iter().any(|word| {
+                    let word = word.trim_matches(['"', '\'']).trim_start_matches("./");
+                    let start = path.strip_suffix(word).filter(|_| !word.is_empty());
+                    start.is_some_and(|start| start.is_empty() || start.ends_with('/'))
+                })
             };
             if stash || all || (some && named()) {
                 taken.extend(edits.iter().map(|(edit, ..)| *edit));
@@ -485,8 +487,16 @@ mod tests {
         let back = "@@ -1 +1 @@\n-b\n+a\n";
         let reverted = events([edit("x.py", change), edit("x.py", back)]);
         assert_eq!(Facts::read(&reverted, "").fixes().count(), 0);
-        let checked_out = events([edit("x.py", change), ran("git checkout -- x.py", 0, "")]);
-        assert_eq!(Facts::read(&checked_out, "").fixes().count(), 0);
+        for (command, left) in [
+            ("git checkout -- src/x.py", 0),
+            ("git restore ./src/x.py", 0),
+            ("git checkout .", 0),
+            ("git checkout -- y.py", 1),
+            ("git checkout py", 1),
+        ] {
+            let back = events([edit("src/x.py", change), ran(command, 0, "")]);
+            assert_eq!(Facts::read(&back, "").fixes().count(), left, "{command}");
+        }
         let stashed = events([
             edit("x.py", change),
             ran("git stash", 0, ""),
