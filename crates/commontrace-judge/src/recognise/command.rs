@@ -64,29 +64,18 @@ pub fn purpose<'a>(command: &'a str, known: &str) -> Purpose<'a> {
     if let Some(test) = test_command(command, known) {
         return Purpose::Test(test);
     }
-    let aside = segments(command).all(|segment| {
-        let words = program(segment.text);
-        match words.first() {
-            Some(first) => ASIDE.contains(first) || sets_up(&words) || lints(&words),
-            None => true,
-        }
-    });
-    if aside { Purpose::Aside } else { Purpose::Run }
+    if only_aside(command) {
+        Purpose::Aside
+    } else {
+        Purpose::Run
+    }
 }
 
-/// The part of a command that runs tests, if one does.
+/// The part of a command that runs tests, if one does: a runner that is known by name, or else the
+/// session's own test command, unless that runs nothing.
 pub fn test_command<'a>(command: &'a str, known: &str) -> Option<TestCommand<'a>> {
-    let known = known.trim();
-    if !known.is_empty() && command.trim() == known {
-        let segment = segments(command).last()?;
-        let words = program(segment.text);
-        return Some(TestCommand {
-            runner: words.first().copied().unwrap_or(""),
-            ..selection(&words, 1, true)
-        });
-    }
     let pipefail = command.contains("pipefail");
-    segments(command).find_map(|segment| {
+    let by_name = segments(command).find_map(|segment| {
         let words = program(segment.text);
         let (runner, used) = runner(&words)?;
         let told = segment.told || (pipefail && segment.piped);
@@ -94,6 +83,30 @@ pub fn test_command<'a>(command: &'a str, known: &str) -> Option<TestCommand<'a>
             runner,
             ..selection(&words, used, told)
         })
+    });
+    if by_name.is_some() {
+        return by_name;
+    }
+    let same = !known.trim().is_empty() && command.trim() == known.trim();
+    if !same || only_aside(command) {
+        return None;
+    }
+    let words = program(segments(command).last()?.text);
+    let told = pipefail || segments(command).all(|segment| segment.told);
+    Some(TestCommand {
+        runner: words.first().copied().unwrap_or(""),
+        ..selection(&words, 1, told)
+    })
+}
+
+/// Whether no part of a command runs anything of the project.
+fn only_aside(command: &str) -> bool {
+    segments(command).all(|segment| {
+        let words = program(segment.text);
+        match words.first() {
+            Some(first) => ASIDE.contains(first) || sets_up(&words) || lints(&words),
+            None => true,
+        }
     })
 }
 
@@ -418,7 +431,12 @@ mod tests {
         ] {
             assert_eq!(test_command(command, ""), None, "{command}");
         }
-        assert!(test_command("./ci/all", "./ci/all").is_some());
+        assert!(test_command("./ci/all", "./ci/all").is_some_and(|tests| tests.exit_is_theirs));
+        assert!(
+            test_command("./ci/all | tail", "./ci/all | tail")
+                .is_some_and(|tests| !tests.exit_is_theirs)
+        );
+        assert_eq!(test_command("echo 5 passed", "echo 5 passed"), None);
     }
 
     #[test]
