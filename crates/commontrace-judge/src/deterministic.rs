@@ -203,7 +203,8 @@ impl Checks<'_> {
         let level = match checks::status(self.checks, Name::ClaimVOutcome) {
             Status::Unknown => None,
             Status::Fail => {
-                let failed = self.facts.last_check().and_then(|run| run.passed) == Some(false);
+                let last = self.facts.last_check().or_else(|| self.facts.last_run());
+                let failed = last.and_then(|run| run.passed) == Some(false);
                 Some(u8::from(!failed))
             }
             Status::Pass => Some(match share {

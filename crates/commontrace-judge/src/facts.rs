@@ -3,16 +3,16 @@
 //! It refers into the events and copies none of their outputs: its size goes with the number of runs
 //! and edits.
 
-use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash as _, Hasher as _};
 
 use commontrace_session::event::Ended;
 use commontrace_session::{Actor, Body, Event};
 
 use crate::recognise::{
-    Change, Outcome, PathKind, Purpose, TestCommand, creates, failed_names, lines, normal, outcome,
-    path_kind, purpose,
+    Change, Outcome, PathKind, Purpose, TestCommand, creates, failed_names, file_name, lines,
+    normal, outcome, path_kind, purpose, stem,
 };
 use crate::text;
 
@@ -51,6 +51,8 @@ pub struct Run<'a> {
     pub output: &'a str,
     /// Whether the same command failed earlier in the session.
     pub repeats_failure: bool,
+    /// Whether it runs a file that the session edited, a test, or a file to try with.
+    pub runs_file: bool,
 }
 
 /// A change of a file.
@@ -79,9 +81,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Whether it can show that a change works: it runs tests, or what failed before.
+    /// Whether it can show that a change works: it runs tests, what failed before, or what was edited.
     pub fn verifies(&self) -> bool {
-        self.tests().is_some() || self.repeats_failure
+        self.tests().is_some() || self.repeats_failure || self.runs_file
     }
 
     /// The last event of it.
@@ -132,6 +134,7 @@ impl<'a> Facts<'a> {
                         exit_code: *exit_code,
                         output,
                         repeats_failure: false,
+                        runs_file: false,
                     };
                     if run.purpose != Purpose::Aside {
                         let key = hash(&normal(command));
@@ -159,6 +162,7 @@ impl<'a> Facts<'a> {
                 _ => {}
             }
         }
+        facts.note_run_files();
         facts
     }
 
@@ -179,6 +183,17 @@ impl<'a> Facts<'a> {
     pub fn last_check(&self) -> Option<&Run<'a>> {
         let last_edit = self.code_edits().next_back().map(|edit| edit.at);
         let run = self.runs.iter().rev().find(|run| run.verifies())?;
+        last_edit.is_none_or(|edit| run.at > edit).then_some(run)
+    }
+
+    /// The last run of anything but a look around, behind the last edit of code.
+    pub fn last_run(&self) -> Option<&Run<'a>> {
+        let last_edit = self.code_edits().next_back().map(|edit| edit.at);
+        let run = self
+            .runs
+            .iter()
+            .rev()
+            .find(|run| run.purpose != Purpose::Aside)?;
         last_edit.is_none_or(|edit| run.at > edit).then_some(run)
     }
 
@@ -239,7 +254,28 @@ impl<'a> Facts<'a> {
             failed_tests: names.collect(),
             output: summary,
             repeats_failure: false,
+            runs_file: false,
         });
+    }
+
+    fn note_run_files(&mut self) {
+        let edited: HashSet<&str> = self.edits.iter().map(|edit| file_name(edit.path)).collect();
+        for run in self
+            .runs
+            .iter_mut()
+            .filter(|run| run.purpose == Purpose::Run)
+        {
+            let mut words = run
+                .command
+                .split(|c: char| c.is_whitespace() || "\"'();&|".contains(c));
+            run.runs_file = !compiles(run.command)
+                && words.any(|word| {
+                    let name = file_name(word);
+                    let tries = || matches!(path_kind(word), PathKind::Test | PathKind::Scratch);
+                    edited.contains(name)
+                        || (stem(name) != name && !word.starts_with('-') && tries())
+                });
+        }
     }
 
     fn edit(&mut self, at: usize, path: &'a str, diff: &'a str, open: &mut Open<'a>) {
@@ -313,9 +349,11 @@ impl<'a> Facts<'a> {
         let mut taken = Vec::new();
         for (path, edits) in open.iter_mut() {
             let named = || {
-                words
-                    .iter()
-                    .any(|word| word.len() > 2 && path.ends_with(word.trim_matches(['"', '\''])))
+                words.iter().any(|word| {
+                    let word = word.trim_matches(['"', '\'']).trim_start_matches("./");
+                    let start = path.strip_suffix(word).filter(|_| !word.is_empty());
+                    start.is_some_and(|start| start.is_empty() || start.ends_with('/'))
+                })
             };
             if stash || all || (some && named()) {
                 taken.extend(edits.iter().map(|(edit, ..)| *edit));
@@ -333,6 +371,25 @@ impl<'a> Facts<'a> {
 /// The edits of each file that stand, with the hashes of what they added and removed.
 type Open<'a> = HashMap<&'a str, Vec<(usize, u64, u64)>>;
 
+/// Whether a command only translates or checks the files that it names.
+fn compiles(command: &str) -> bool {
+    let tools = [
+        "gcc",
+        "g++",
+        "cc",
+        "clang",
+        "clang++",
+        "rustc",
+        "javac",
+        "tsc",
+        "py_compile",
+        "mypy",
+        "--check",
+        "--noEmit",
+    ];
+    command.split_whitespace().any(|word| tools.contains(&word))
+}
+
 fn unknown_tests(command: &str) -> TestCommand<'_> {
     TestCommand {
         runner: command.split_whitespace().next().unwrap_or(""),
@@ -342,7 +399,7 @@ fn unknown_tests(command: &str) -> TestCommand<'_> {
     }
 }
 
-/// Whether a command went well, by its output first: a pipe hides the exit code of the tests.
+/// Whether a command went well. A pipe hides the exit code of the tests; then their output tells.
 fn passed(
     purpose: &Purpose<'_>,
     exit_code: Option<i64>,
@@ -355,13 +412,14 @@ fn passed(
     let Purpose::Test(test) = purpose else {
         return exit_code.map(|code| code == 0);
     };
-    match (outcome(output), exit_code) {
-        (Some(Outcome::Failed), _) => Some(false),
-        (_, Some(code)) if code != 0 && test.exit_is_theirs => Some(false),
-        (Some(Outcome::Passed), _) => Some(true),
+    // Where the exit code is that of the tests it decides: outputs are full of words.
+    match (outcome(output), exit_code.filter(|_| test.exit_is_theirs)) {
+        (_, Some(code)) if code != 0 => Some(false),
         (Some(Outcome::NothingRan), _) => None,
-        (None, Some(0)) if test.exit_is_theirs => Some(true),
-        (None, _) => None,
+        (_, Some(_)) => Some(true),
+        (Some(Outcome::Failed), None) => Some(false),
+        (Some(Outcome::Passed), None) => Some(true),
+        (None, None) => None,
     }
 }
 
@@ -409,13 +467,36 @@ mod tests {
     }
 
     #[test]
+    fn an_exit_code_that_is_known_is_believed_before_the_words_of_an_output() {
+        let events = events([
+            ran(
+                "go test ./... -v",
+                0,
+                "retry after 3 errors\nok  \tx/y\t0.1s",
+            ),
+            ran("pytest", 0, "no tests ran in 0.01s"),
+        ]);
+        let facts = Facts::read(&events, "");
+        assert_eq!(facts.runs[0].passed, Some(true));
+        assert_eq!(facts.runs[1].passed, None);
+    }
+
+    #[test]
     fn what_was_taken_back_is_no_fix() {
         let change = "@@ -1 +1 @@\n-a\n+b\n";
         let back = "@@ -1 +1 @@\n-b\n+a\n";
         let reverted = events([edit("x.py", change), edit("x.py", back)]);
         assert_eq!(Facts::read(&reverted, "").fixes().count(), 0);
-        let checked_out = events([edit("x.py", change), ran("git checkout -- x.py", 0, "")]);
-        assert_eq!(Facts::read(&checked_out, "").fixes().count(), 0);
+        for (command, left) in [
+            ("git checkout -- src/x.py", 0),
+            ("git restore ./src/x.py", 0),
+            ("git checkout .", 0),
+            ("git checkout -- y.py", 1),
+            ("git checkout py", 1),
+        ] {
+            let back = events([edit("src/x.py", change), ran(command, 0, "")]);
+            assert_eq!(Facts::read(&back, "").fixes().count(), left, "{command}");
+        }
         let stashed = events([
             edit("x.py", change),
             ran("git stash", 0, ""),

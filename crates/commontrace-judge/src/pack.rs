@@ -58,6 +58,8 @@ pub struct Pack {
 /// The classes of events, the most telling first, and what share of the space each may take before the
 /// others had theirs, in percent.
 const SHARES: [usize; 4] = [55, 30, 10, 5];
+/// The fewest characters of a quote that is not a whole text.
+const SHORTEST_QUOTE: usize = 6;
 /// Room for what is said about the events.
 const FRAME: usize = 512;
 
@@ -96,7 +98,9 @@ impl Pack {
             "events": facts.events.len(), "events_shown": shown, "events_cut": cut,
             "note": "texts that are too long have a head and a tail",
         });
-        let data = format!("[{about},\n{checks},\n{}\n]", lines.join(",\n"));
+        let mut all = vec![about.to_string(), checks.to_string()];
+        all.append(&mut lines);
+        let data = format!("[{}\n]", all.join(",\n"));
         Self {
             hash: hex::encode(&Sha256::digest(&data)),
             data,
@@ -108,11 +112,13 @@ impl Pack {
     }
 
     /// The id of the event that a quote is from; nothing unless the event was shown and has these very
-    /// bytes in one text. A quote that is only white space is none.
+    /// bytes in one text. A quote of a few characters is none, unless it is the whole text: it would be
+    /// found anywhere.
     pub fn quoted(&self, label: &str, quote: &str) -> Option<&str> {
         let (id, texts) = self.by_label.get(label)?;
-        let found = !quote.trim().is_empty() && texts.iter().any(|text| text.contains(quote));
-        found.then_some(id)
+        let enough = quote.trim().chars().count() >= SHORTEST_QUOTE;
+        let found = |text: &String| text == quote || (enough && text.contains(quote));
+        texts.iter().any(found).then_some(id)
     }
 
     /// The message with the data between two lines with this random delimiter.
@@ -276,6 +282,8 @@ mod tests {
         assert_eq!(pack.quoted("e7", "5 passed in 0.30s"), None);
         assert_eq!(pack.quoted("e9", "5 passed"), None);
         assert_eq!(pack.quoted("e6", " "), None);
+        assert_eq!(pack.quoted("e6", "pass"), None);
+        assert_eq!(pack.quoted("e7", "pytest"), Some("e7"));
     }
 
     #[test]

@@ -196,4 +196,6 @@ fn number(count: usize, noun: &str) -> String {
 }
 
 #[cfg(test)]
+mod any_session;
+#[cfg(test)]
 mod tests;

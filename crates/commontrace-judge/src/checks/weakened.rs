@@ -89,11 +89,26 @@ pub fn tests_weakened(facts: &Facts<'_>) -> Check {
         read(edit, files.entry(edit.path).or_default());
     }
     let mut moved = moved(&files);
+    let red = facts
+        .runs
+        .iter()
+        .find(|run| run.tests().is_some() && run.passed == Some(false));
+    let reaction = Reaction {
+        red: red.map(|run| run.at),
+        fix: facts.fixes().next().map(|edit| edit.at),
+    };
     let (mut what, mut places) = (Vec::new(), Vec::new());
     let mut names: Vec<&&str> = files.keys().collect();
     names.sort_unstable();
     for path in names {
-        weigh(&files[*path], &mut moved, path, &mut what, &mut places);
+        weigh(
+            &files[*path],
+            &mut moved,
+            &reaction,
+            path,
+            &mut what,
+            &mut places,
+        );
     }
     for run in &facts.runs {
         if let Some(file) = deleted_test(run.command) {
@@ -118,6 +133,21 @@ pub fn tests_weakened(facts: &Facts<'_>) -> Check {
         "no test file was changed"
     };
     Check::pass(name, message)
+}
+
+/// What tells a value that was changed to fit from one that follows a change of the code.
+struct Reaction {
+    /// The first failing run of tests.
+    red: Option<usize>,
+    /// The first edit of code that is no test.
+    fix: Option<usize>,
+}
+
+impl Reaction {
+    /// Whether a value was changed after tests had failed, or before any code was.
+    fn fits(&self, at: usize) -> bool {
+        self.red.is_some_and(|red| red < at) || self.fix.is_none_or(|fix| fix > at)
+    }
 }
 
 /// Adds what an edit does to the lines that test something.
@@ -187,6 +217,7 @@ fn moved<'a>(files: &HashMap<&str, File<'a>>) -> HashMap<&'a str, i64> {
 fn weigh<'a>(
     file: &File<'a>,
     moved: &mut HashMap<&'a str, i64>,
+    reaction: &Reaction,
     path: &str,
     what: &mut Vec<String>,
     places: &mut Vec<usize>,
@@ -242,7 +273,9 @@ fn weigh<'a>(
         match shapes.get_mut(&shape(&text)) {
             Some(left) if *left > 0 => {
                 *left -= 1;
-                refitted.push(at);
+                if reaction.fits(at) {
+                    refitted.push(at);
+                }
             }
             _ => removed.push(at),
         }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use reqwest::{Response, StatusCode, Url, header};
+use reqwest::header::{self, HeaderName, HeaderValue};
+use reqwest::{Response, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
@@ -23,7 +24,9 @@ pub struct Http {
     kind: Kind,
     url: Url,
     shown_url: String,
-    key: Option<SecretString>,
+    /// The key as the value of its header, which is never shown.
+    key: Option<HeaderValue>,
+    secret: Option<SecretString>,
     timeout: Duration,
 }
 
@@ -55,12 +58,17 @@ impl Http {
         if is_this_machine(&url) {
             client = client.no_proxy();
         }
+        let key = settings
+            .api_key
+            .as_ref()
+            .map(|key| header_value(settings.kind, key));
         Ok(Self {
             client: client.build().map_err(SettingsError::Client)?,
             kind: settings.kind,
             shown_url: without_secrets(&url),
             url,
-            key: settings.api_key.clone(),
+            key: key.transpose()?,
+            secret: settings.api_key.clone(),
             timeout: settings.timeout,
         })
     }
@@ -75,17 +83,15 @@ impl Http {
             .post(self.url.clone())
             .timeout(self.timeout)
             .json(body);
-        match (self.kind, &self.key) {
-            (Kind::Anthropic, key) => {
-                request = request.header("anthropic-version", ANTHROPIC_VERSION);
-                if let Some(key) = key {
-                    request = request.header("x-api-key", sensitive(key));
-                }
-            }
-            (Kind::OpenAi | Kind::Ollama, Some(key)) => {
-                request = request.bearer_auth(key.expose_secret());
-            }
-            (Kind::OpenAi | Kind::Ollama, None) => {}
+        if self.kind == Kind::Anthropic {
+            request = request.header("anthropic-version", ANTHROPIC_VERSION);
+        }
+        if let Some(key) = &self.key {
+            let name = match self.kind {
+                Kind::Anthropic => HeaderName::from_static("x-api-key"),
+                Kind::OpenAi | Kind::Ollama => header::AUTHORIZATION,
+            };
+            request = request.header(name, key.clone());
         }
         let response = request
             .send()
@@ -206,7 +212,7 @@ impl Http {
         };
         let mut text = commontrace_core::text::clean_line(&text);
         if let Some(key) = self
-            .key
+            .secret
             .as_ref()
             .map(SecretString::expose_secret)
             .filter(|key| !key.is_empty())
@@ -230,11 +236,14 @@ impl From<Failure> for HttpFailure {
     }
 }
 
-fn sensitive(key: &SecretString) -> header::HeaderValue {
-    let mut value = header::HeaderValue::from_str(key.expose_secret())
-        .unwrap_or_else(|_| header::HeaderValue::from_static(""));
+fn header_value(kind: Kind, key: &SecretString) -> Result<HeaderValue, SettingsError> {
+    let text = match kind {
+        Kind::Anthropic => key.expose_secret().to_owned(),
+        Kind::OpenAi | Kind::Ollama => format!("Bearer {}", key.expose_secret()),
+    };
+    let mut value = HeaderValue::from_str(&text).map_err(|_| SettingsError::Key)?;
     value.set_sensitive(true);
-    value
+    Ok(value)
 }
 
 fn is_this_machine(url: &Url) -> bool {

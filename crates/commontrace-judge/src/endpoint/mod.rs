@@ -32,7 +32,7 @@ pub enum Kind {
 }
 
 /// Where and how to ask.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     /// What the service speaks.
     pub kind: Kind,
@@ -72,6 +72,16 @@ impl Settings {
             seed: None,
             num_ctx: 49_152,
         }
+    }
+}
+
+impl fmt::Debug for Settings {
+    /// Without the address, which may hold credentials, and without the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("kind", &self.kind)
+            .field("model", &self.model)
+            .finish_non_exhaustive()
     }
 }
 
@@ -145,6 +155,9 @@ pub enum SettingsError {
     /// There is no model to ask for.
     #[error("the judge's model has no name")]
     Model,
+    /// The key cannot be sent.
+    #[error("the judge's API key has characters that no HTTP header can carry")]
+    Key,
     /// The HTTP client cannot be made.
     #[error("cannot make an HTTP client for the judge: {0}")]
     Client(#[source] reqwest::Error),

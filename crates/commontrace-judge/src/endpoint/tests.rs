@@ -314,17 +314,21 @@ async fn a_service_that_is_away_or_slow_is_said_to_be_so() {
 }
 
 #[test]
-fn settings_that_cannot_be_meant_are_refused() {
+fn settings_that_cannot_be_meant_are_refused_and_secrets_are_not_shown() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    for (base, model) in [
-        ("ftp://x", "m"),
-        ("no address", "m"),
-        ("http://127.0.0.1", " "),
+    for (base, model, key) in [
+        ("ftp://x", "m", KEY),
+        ("no address", "m", KEY),
+        ("http://127.0.0.1", " ", KEY),
+        ("http://127.0.0.1", "m", "two\nlines"),
     ] {
-        let settings = Settings::new(Kind::OpenAi, base, model);
-        assert!(
-            Remote::new(settings, reqwest::Client::builder()).is_err(),
-            "{base}"
-        );
+        let mut settings = Settings::new(Kind::OpenAi, base, model);
+        settings.api_key = Some(key.into());
+        let error = Remote::new(settings, reqwest::Client::builder()).expect_err("refused");
+        assert!(!error.to_string().contains(key), "{error}");
     }
+    let mut settings = Settings::new(Kind::OpenAi, "http://user:pass@127.0.0.1", "m");
+    settings.api_key = Some(KEY.into());
+    let shown = format!("{settings:?}");
+    assert!(!shown.contains("pass") && !shown.contains(KEY), "{shown}");
 }

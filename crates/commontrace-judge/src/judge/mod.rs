@@ -148,7 +148,7 @@ impl Asker<'_> {
     /// Takes the samples of one kind; ends early if the next one would fail for the same reason.
     async fn series(&mut self, pack: &Pack, with_reasoning: bool) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
-        for _ in 0..self.asking.samples {
+        for _ in 0..self.asking.samples.max(1) {
             let outcome = self.sample(pack, with_reasoning).await;
             let over = matches!(
                 outcome,

@@ -24,6 +24,9 @@ pub fn instructions() -> String {
          level that is not null give evidence: the name of an event such as \"e12\" and a quote, copied byte for \
          byte from one text of that event, 10 to 200 characters on one line. For something that is missing, quote \
          the event where it ought to have been. A score whose quote is not in its event is thrown away.\n\n\
+         Answer with one JSON object and nothing else, with all seven dimensions: {\"dimensions\": \
+         {\"reproduction\": {\"why\": \"...\", \"evidence\": [{\"event\": \"e12\", \"quote\": \"...\"}], \"level\": 2}, \
+         \"hypotheses\": ...}}\n\n\
          The rubric:\n",
     );
     for described in RUBRIC {

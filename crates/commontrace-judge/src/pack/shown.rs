@@ -68,7 +68,7 @@ impl<'a> Shower<'a> {
     /// A text without escape sequences, hidden characters and names of models.
     pub fn hide(&self, text: &str) -> String {
         let mut text = clean(text).into_owned();
-        for model in self.models.iter().filter(|model| !model.is_empty()) {
+        for model in self.models.iter().filter(|model| model.len() > 3) {
             text = text.replace(model, MODEL);
             // `provider/model` is called by its second part too.
             if let Some((_, name)) = model.split_once('/').filter(|(_, name)| name.len() > 3) {

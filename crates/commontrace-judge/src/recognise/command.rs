@@ -5,7 +5,7 @@
 pub enum Purpose<'a> {
     /// It runs tests.
     Test(TestCommand<'a>),
-    /// It only looks, fetches, installs or keeps: its failure says nothing of the code.
+    /// It only looks, fetches, installs, keeps or minds the style: its failure says nothing of what the code does.
     Aside,
     /// It builds, runs or checks something.
     Run,
@@ -64,29 +64,18 @@ pub fn purpose<'a>(command: &'a str, known: &str) -> Purpose<'a> {
     if let Some(test) = test_command(command, known) {
         return Purpose::Test(test);
     }
-    let aside = segments(command).all(|segment| {
-        let words = program(segment.text);
-        match words.first() {
-            Some(first) => ASIDE.contains(first) || sets_up(&words),
-            None => true,
-        }
-    });
-    if aside { Purpose::Aside } else { Purpose::Run }
+    if only_aside(command) {
+        Purpose::Aside
+    } else {
+        Purpose::Run
+    }
 }
 
-/// The part of a command that runs tests, if one does.
+/// The part of a command that runs tests, if one does: a runner that is known by name, or else the
+/// session's own test command, unless that runs nothing.
 pub fn test_command<'a>(command: &'a str, known: &str) -> Option<TestCommand<'a>> {
-    let known = known.trim();
-    if !known.is_empty() && command.trim() == known {
-        let segment = segments(command).last()?;
-        let words = program(segment.text);
-        return Some(TestCommand {
-            runner: words.first().copied().unwrap_or(""),
-            ..selection(&words, 1, true)
-        });
-    }
     let pipefail = command.contains("pipefail");
-    segments(command).find_map(|segment| {
+    let by_name = segments(command).find_map(|segment| {
         let words = program(segment.text);
         let (runner, used) = runner(&words)?;
         let told = segment.told || (pipefail && segment.piped);
@@ -94,6 +83,30 @@ pub fn test_command<'a>(command: &'a str, known: &str) -> Option<TestCommand<'a>
             runner,
             ..selection(&words, used, told)
         })
+    });
+    if by_name.is_some() {
+        return by_name;
+    }
+    let same = !known.trim().is_empty() && command.trim() == known.trim();
+    if !same || only_aside(command) {
+        return None;
+    }
+    let words = program(segments(command).last()?.text);
+    let told = pipefail || segments(command).all(|segment| segment.told);
+    Some(TestCommand {
+        runner: words.first().copied().unwrap_or(""),
+        ..selection(&words, 1, told)
+    })
+}
+
+/// Whether no part of a command runs anything of the project.
+fn only_aside(command: &str) -> bool {
+    segments(command).all(|segment| {
+        let words = program(segment.text);
+        match words.first() {
+            Some(first) => ASIDE.contains(first) || sets_up(&words) || lints(&words),
+            None => true,
+        }
     })
 }
 
@@ -231,6 +244,12 @@ fn runner<'a>(words: &[&'a str]) -> Option<(&'a str, usize)> {
         "npm" | "yarn" | "pnpm" | "bun" if second == "run" && third.starts_with("test") => 3,
         "yarn" | "pnpm" if second.starts_with("test") || ["jest", "vitest"].contains(&second) => 2,
         "cypress" if second == "run" => 2,
+        "mise" | "pixi" | "deno"
+            if ["run", "task"].contains(&second) && third.starts_with("test") =>
+        {
+            3
+        }
+        "nx" | "turbo" if second == "test" || third == "test" => 2,
         "make" | "gmake" | "rake" | "ninja" if any(&["test", "tests", "check", "spec"]) => 2,
         "mvn" | "mvnw" if any(&["test", "verify"]) => 2,
         "gradle" | "gradlew" if any(&["test", "check"]) => 2,
@@ -354,6 +373,28 @@ fn sets_up(words: &[&str]) -> bool {
     }
 }
 
+/// Whether these words look at the style of the code without running it.
+fn lints(words: &[&str]) -> bool {
+    let named = [
+        "ruff",
+        "flake8",
+        "black",
+        "isort",
+        "eslint",
+        "prettier",
+        "gofmt",
+        "golangci-lint",
+        "rustfmt",
+        "pylint",
+    ];
+    let first = words.first().map_or("", |word| file(word));
+    named.contains(&first)
+        || words.iter().skip(1).take(2).any(|word| {
+            ["lint", "fmt", "format", "clippy", "vet"]
+                .contains(&word.split(':').next().unwrap_or(word))
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -373,6 +414,7 @@ mod tests {
             "npm run test:unit -- --watch=false",
             "npx vitest run",
             "go test ./...",
+            "mise run fmt && mise run test:ci 2>&1",
             "./gradlew test",
             "bash -lc 'make test'",
             "timeout 60 ./vendor/bin/phpunit",
@@ -389,7 +431,12 @@ mod tests {
         ] {
             assert_eq!(test_command(command, ""), None, "{command}");
         }
-        assert!(test_command("./ci/all", "./ci/all").is_some());
+        assert!(test_command("./ci/all", "./ci/all").is_some_and(|tests| tests.exit_is_theirs));
+        assert!(
+            test_command("./ci/all | tail", "./ci/all | tail")
+                .is_some_and(|tests| !tests.exit_is_theirs)
+        );
+        assert_eq!(test_command("echo 5 passed", "echo 5 passed"), None);
     }
 
     #[test]
@@ -419,6 +466,7 @@ mod tests {
             purpose("pip install -r requirements.txt", ""),
             Purpose::Aside
         );
+        assert_eq!(purpose("mise run fmt && mise run lint", ""), Purpose::Aside);
         assert_eq!(purpose("python repro.py", ""), Purpose::Run);
         assert_eq!(purpose("cargo build", ""), Purpose::Run);
     }

@@ -226,6 +226,36 @@ mod tests {
     }
 
     #[test]
+    fn the_results_of_a_session_are_signed_as_they_are_served() {
+        use crate::checks;
+        use crate::deterministic::{Reason, levels};
+        use crate::facts::Facts;
+        use crate::judged::Judged;
+        use crate::verdict::{Verification, VerificationStatus, qa_results};
+        let events = good();
+        let facts = Facts::read(&events, "");
+        let checks = checks::all(&facts);
+        let mut judged = Judged::absent(Reason::Timeout);
+        judged.mean = Some(20.0 / 7.0);
+        let verification = Verification {
+            status: VerificationStatus::Verified,
+            regressed: false,
+            tests_passed: Some(true),
+            test_exit_code: Some(0),
+            test_output: Some("120 passed in 2.50s".to_owned()),
+            detail: json!({"runs": 3, "seconds": 1.5e-7}),
+        };
+        let computed = levels(&facts, &checks);
+        let results = qa_results(verification, judged, computed, checks, Some(8));
+        let verdict = serde_json::to_value(&results).expect("JSON");
+        let signed = sign(&key(1), verdict, Chain::over(&events).record());
+        let text = serde_json::to_string_pretty(&signed).expect("JSON");
+        let stored: SignedVerdict = serde_json::from_str(&text).expect("a verdict");
+        assert!(check(&stored, &events, &key(1).public()).is_ok());
+        assert_eq!(stored.verdict["score"], 0.8857);
+    }
+
+    #[test]
     fn a_verdict_that_became_stale_is_still_the_one_that_was_signed() {
         let mut served = signed();
         served.verdict["stale"] = json!(true);
