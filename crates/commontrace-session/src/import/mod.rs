@@ -58,6 +58,8 @@ pub use found::{Batch, Blob, Found, Kept, SessionKey, Sink, SinkError};
 pub use lines::LONGEST_LINE;
 pub use report::{Counts, Damaged, FileReport};
 
+pub(crate) use json::parse_time;
+
 use desk::{Desk, Memory};
 use files::Beside;
 use sniff::Layout;
