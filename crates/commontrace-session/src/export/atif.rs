@@ -4,7 +4,7 @@
 //! `extra.commontrace`: the event without the text that has its place in the step, so that reading the file
 //! again gives the same events. Sub-agents' steps are embedded behind the others.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
@@ -42,10 +42,12 @@ pub(super) fn write(
     object.name(out, "steps")?;
     let mut main = Steps::default();
     let mut agents: BTreeMap<String, Agent> = BTreeMap::new();
+    let mut named: BTreeSet<String> = BTreeSet::new();
     let mut totals = Totals::default();
     let mut list = Pieces::list(out)?;
     for event in events {
         totals.add(&event);
+        named.extend(agent_named(&event).map(str::to_owned));
         match agent_of(&event) {
             Some(agent) => {
                 let agent = agents.entry(agent.to_owned()).or_default();
@@ -65,6 +67,10 @@ pub(super) fn write(
     }
     list.close(out)?;
     object.member(out, "final_metrics", &totals.metrics(main.count))?;
+    // A trajectory that is referred to has to be there, also if nothing was recorded of it.
+    for agent in named {
+        agents.entry(agent).or_default();
+    }
     if !agents.is_empty() {
         object.name(out, "subagent_trajectories")?;
         let mut list = Pieces::list(out)?;
@@ -107,6 +113,14 @@ fn agent_of(event: &Event) -> Option<&str> {
     match &event.actor {
         Actor::Subagent(agent) => Some(agent),
         _ => event.extra.get("to")?.as_str(),
+    }
+}
+
+/// The sub-agent whose answer a result is.
+fn agent_named(event: &Event) -> Option<&str> {
+    match &event.body {
+        Body::ToolResult { .. } => event.extra.get("agent")?.as_str(),
+        _ => None,
     }
 }
 
@@ -362,12 +376,13 @@ fn words(body: &Body) -> String {
 /// Puts the result of a call into the call's step.
 fn answer(step: &mut Value, event: Event) {
     let mut stored = stored(&event);
+    let agent = agent_named(&event).map(str::to_owned);
     let Body::ToolResult { content, .. } = event.body else {
         return;
     };
     let call = event.tool_call_id.unwrap_or_default();
     let mut result = json!({"source_call_id": call, "content": content});
-    if let Some(agent) = event.extra.get("agent").and_then(Value::as_str) {
+    if let Some(agent) = agent {
         result["subagent_trajectory_ref"] = json!([{"trajectory_id": agent}]);
     }
     step["observation"] = json!({"results": [result]});
