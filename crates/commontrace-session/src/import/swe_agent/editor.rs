@@ -28,8 +28,12 @@ pub(super) struct Editor {
 
 /// Whether the editor did not take an edit.
 pub(super) fn refused(observation: &str) -> bool {
-    observation.contains("Your proposed edit has introduced new syntax error")
-        || observation.starts_with("Usage: edit")
+    let signs = [
+        "Your proposed edit has introduced new syntax error",
+        "Your edit was not applied",
+        "Text not found",
+    ];
+    signs.iter().any(|sign| observation.contains(sign)) || observation.starts_with("Usage: edit")
 }
 
 /// The quoted words at the start of a text.
