@@ -148,6 +148,69 @@ pub fn added_ranges(diff: &str) -> Vec<Range<usize>> {
     ranges
 }
 
+/// Lines that a diff takes away (possibly none, at a place), and how far those behind them move.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shift {
+    /// 1-based lines of the file before.
+    pub(crate) removed: Range<usize>,
+    /// By how many lines what follows moves, with all that the diff did before.
+    pub(crate) by: isize,
+}
+
+/// How a diff moves the lines of a file, in their order.
+pub(crate) fn shifts(diff: &str) -> Vec<Shift> {
+    let mut shifts: Vec<Shift> = Vec::new();
+    let (mut next, mut by) = (0_usize, 0_isize);
+    let (mut old_left, mut new_left) = (0, 0);
+    for line in diff.lines() {
+        if old_left == 0 && new_left == 0 {
+            if let Some((old, new)) = hunk_header(line) {
+                // Of no lines, the one before them is named.
+                next = if old.is_empty() {
+                    old.start + 1
+                } else {
+                    old.start
+                };
+                old_left = old.len();
+                new_left = new.len();
+            }
+            continue;
+        }
+        let sign = line.as_bytes().first();
+        if sign == Some(&b'\\') {
+            continue;
+        }
+        let changes = matches!(sign, Some(b'+' | b'-'));
+        if changes && shifts.last().is_none_or(|shift| shift.removed.end != next) {
+            shifts.push(Shift {
+                removed: next..next,
+                by,
+            });
+        }
+        match sign {
+            Some(b'+') => {
+                by += 1;
+                new_left = new_left.saturating_sub(1);
+            }
+            Some(b'-') => {
+                by -= 1;
+                next += 1;
+                old_left = old_left.saturating_sub(1);
+            }
+            _ => {
+                next += 1;
+                old_left = old_left.saturating_sub(1);
+                new_left = new_left.saturating_sub(1);
+            }
+        }
+        if changes && let Some(shift) = shifts.last_mut() {
+            shift.removed.end = next;
+            shift.by = by;
+        }
+    }
+    shifts
+}
+
 /// The old and new lines that `@@ -1,2 +3,4 @@` names.
 fn hunk_header(line: &str) -> Option<(Range<usize>, Range<usize>)> {
     let mut words = line.strip_prefix("@@ ")?.split(' ');

@@ -4,12 +4,13 @@
 //! event has an identity, an actor and a link to the call that it belongs to, and what nobody knows is
 //! absent instead of zero.
 //!
-//! [`import`] reads what agents record.
+//! [`import`] reads what agents record, [`export`] writes what others read.
 //!
 //! Nothing here stores, reads a clock or makes up an id that does not follow from the record.
 
 pub mod diff;
 pub mod event;
+pub mod export;
 pub mod import;
 pub mod posted;
 pub mod session;

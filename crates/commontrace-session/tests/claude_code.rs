@@ -231,6 +231,11 @@ fn sub_agents_are_actors_whether_inside_progress_lines_or_in_files_of_their_own(
         .map(|(_, event)| event.body.name())
         .collect();
     assert_eq!(by_agent, ["reasoning_step", "terminal_command"]);
+    let command = events_of("terminal_command", &read)
+        .into_iter()
+        .find(|event| event.actor == agent)
+        .expect("a command");
+    assert_eq!(command.extra["set_to_work_by"], "toolu_t");
     // The first two records of the agent stand in both places.
     assert_eq!(read.reports[1].counts.duplicate, 2);
 }
@@ -269,4 +274,29 @@ fn sessions_of_our_own_tools_are_left_out() {
         read.report().counts.reasons["made by commontrace itself"],
         3
     );
+}
+
+#[test]
+fn a_file_that_grows_gives_what_is_new_each_time() {
+    let whole = std::fs::read(common::fixture("claude_code/session.jsonl")).expect("a fixture");
+    let once = read("claude_code/session.jsonl");
+    let mut grown = common::Growing::default();
+    for length in [whole.len() / 3, whole.len() / 2, whole.len()] {
+        let report = grown.read("session.jsonl", &whole[..length]);
+        assert_eq!(report.ends_within_record, length < whole.len());
+    }
+    let grown = grown.finish();
+    let ids = |read: &Read| -> Vec<String> {
+        read.events
+            .iter()
+            .map(|(_, event)| event.id.clone())
+            .collect()
+    };
+    assert_eq!(ids(&grown), ids(&once));
+}
+
+#[test]
+fn a_file_without_records_is_no_damage() {
+    let read = common::read_bytes("empty.jsonl", b"\n  \n");
+    assert_eq!((read.report().format, read.report().counts.bad), (None, 0));
 }

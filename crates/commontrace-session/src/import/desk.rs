@@ -185,7 +185,7 @@ impl<'d> Desk<'d> {
             .contains_key(&short_hash(&[format, "", id]))
     }
 
-    /// Whether an event of this id was not handed over yet. For formats whose records grow.
+    /// Whether an event of this id was not handed over yet.
     pub(crate) fn is_new_event(&mut self, key: &SessionKey, id: &str) -> bool {
         let hashed = short_hash(&[key.format, &key.id, id, "event"]);
         self.memory.seen.insert(hashed, 0).is_none()
@@ -206,15 +206,14 @@ impl<'d> Desk<'d> {
         self.chunk.extend_from_slice(record.raw.as_bytes());
         self.chunk.push(b'\n');
         self.report.counts.imported += 1;
-        if events.is_empty() {
+        let made = self.push(key, &record.id, Some(&raw), record.redacted, events);
+        if made == 0 {
             self.kept.push(Kept {
                 session: key.clone(),
                 id: record.id,
                 kind: record.kind.to_owned(),
                 raw,
             });
-        } else {
-            self.push(key, &record.id, Some(&raw), record.redacted, events);
         }
         if self.chunk.len() >= CHUNK {
             self.flush()?;
@@ -227,6 +226,7 @@ impl<'d> Desk<'d> {
         self.push(key, id, None, true, events);
     }
 
+    /// Gathers events; returns how many of them are new.
     fn push(
         &mut self,
         key: &SessionKey,
@@ -234,7 +234,8 @@ impl<'d> Desk<'d> {
         raw: Option<&RawRef>,
         redacted: bool,
         events: Vec<Event>,
-    ) {
+    ) -> usize {
+        let before = self.events.len();
         let mut number = 0;
         for mut event in events {
             if event.id.is_empty() {
@@ -257,6 +258,7 @@ impl<'d> Desk<'d> {
                 self.push_one(key, raw, redacted, event);
             }
         }
+        self.events.len() - before
     }
 
     fn push_one(
@@ -268,6 +270,10 @@ impl<'d> Desk<'d> {
     ) {
         if event.id.len() > LONGEST_ID {
             event.id = format!("{:032x}", short_hash(&[&event.id]));
+        }
+        // Two records may tell of the same, such as an item and its copy under another id.
+        if !self.is_new_event(key, &event.id) {
+            return;
         }
         event.redacted |= redacted && says_redacted(&event.body);
         let state = self.state(key);

@@ -77,21 +77,41 @@ fn order(file: &Path) -> (PathBuf, bool, String) {
 /// What lies beside a file.
 pub(crate) struct Beside {
     folder: Option<PathBuf>,
+    /// What Claude Code notes of a sub-agent.
+    meta: Option<PathBuf>,
 }
 
 impl Beside {
     pub(crate) fn none() -> Self {
-        Self { folder: None }
+        Self {
+            folder: None,
+            meta: None,
+        }
     }
 
     /// The folder of Claude Code beside a session's file, or around the file of a sub-agent.
     pub(crate) fn of(path: &Path) -> Self {
         let parent = path.parent();
-        let folder = match parent {
-            Some(parent) if parent.ends_with("subagents") => parent.parent().map(Path::to_owned),
-            _ => Some(path.with_extension("")),
-        };
-        Self { folder }
+        match parent {
+            Some(parent) if parent.ends_with("subagents") => Self {
+                folder: parent.parent().map(Path::to_owned),
+                meta: Some(path.with_extension("meta.json")),
+            },
+            _ => Self {
+                folder: Some(path.with_extension("")),
+                meta: None,
+            },
+        }
+    }
+
+    /// The call that set a sub-agent to work, from the file beside the agent's.
+    pub(crate) fn tool_use(&self) -> Option<String> {
+        const LONGEST: u64 = 64 * 1024;
+        let mut text = String::new();
+        let file = fs::File::open(self.meta.as_ref()?).ok()?;
+        file.take(LONGEST).read_to_string(&mut text).ok()?;
+        let meta: serde_json::Value = serde_json::from_str(&text).ok()?;
+        Some(meta.get("toolUseId")?.as_str()?.to_owned())
     }
 
     /// A text that was too large for the record which names it. Only the last part of the name counts, so

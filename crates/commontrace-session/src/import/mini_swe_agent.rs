@@ -126,7 +126,7 @@ pub(crate) fn read(document: &Document, desk: &mut Desk<'_>) -> Result<(), Impor
         .map(|pending| command(pending, None, String::new(), None))
         .collect();
     let last = format!("{:032x}", short_hash(&[&key.id, "unanswered"]));
-    if !left.is_empty() && desk.is_new_event(&key, &last) {
+    if !left.is_empty() {
         desk.write_late(&key, &last, left);
     }
     Ok(())

@@ -58,6 +58,8 @@ pub use found::{Batch, Blob, Found, Kept, SessionKey, Sink, SinkError};
 pub use lines::LONGEST_LINE;
 pub use report::{Counts, Damaged, FileReport};
 
+pub(crate) use json::parse_time;
+
 use desk::{Desk, Memory};
 use files::Beside;
 use sniff::Layout;
@@ -247,6 +249,7 @@ impl Importer {
         sink: &mut dyn Sink,
     ) -> Result<FileReport, ImportError> {
         let layout = sniff::sniff(&head);
+        let is_empty = head.trim_ascii().is_empty();
         let mut desk = Desk::new(name, &mut self.memory, sink);
         if let Some(error) = failure {
             desk.report.bad(
@@ -284,7 +287,7 @@ impl Importer {
                     Format::Seed | Format::ClaudeCode => seed::read(&document, &mut desk)?,
                 }
             }
-            None if desk.report.counts.bad > 0 => {}
+            None if is_empty || desk.report.counts.bad > 0 => {}
             None => desk.report.bad(1, 0, "of no format that is known"),
         }
         desk.close()

@@ -47,6 +47,7 @@ pub(crate) fn each(
                     Damage::TooLong => format!("a line of more than {LONGEST_LINE} bytes"),
                     Damage::NoText => "not UTF-8".to_owned(),
                 };
+                desk.report.ends_within_record |= !line.ended;
                 desk.report.bad(line.number, line.offset, reason);
                 continue;
             }
@@ -64,6 +65,7 @@ pub(crate) fn each(
                 }
                 Some(Err(error)) => {
                     let reason = if error.is_eof() && !line.ended {
+                        desk.report.ends_within_record = true;
                         "cut off: the file ends within a record".to_owned()
                     } else {
                         document::reason(&error)

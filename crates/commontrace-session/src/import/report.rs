@@ -44,6 +44,9 @@ pub struct FileReport {
     /// What became of its records.
     #[serde(flatten)]
     pub counts: Counts,
+    /// Whether the last line is only the start of a record, as in a file that is being written. It counts as
+    /// bad, and can be read when the file has grown.
+    pub ends_within_record: bool,
     /// The first hundred of the records that could not be read.
     pub damage: Vec<Damaged>,
 }

@@ -93,6 +93,38 @@ pub fn read_all(names: &[&str]) -> Read {
     read
 }
 
+/// A file that is read again and again by one importer.
+#[derive(Default)]
+pub struct Growing {
+    importer: Importer,
+    read: Read,
+}
+
+impl Growing {
+    /// Reads what the file has now.
+    pub fn read(&mut self, name: &str, bytes: &[u8]) -> FileReport {
+        let read = &mut self.read;
+        let mut sink = |found: Found| -> Result<(), SinkError> {
+            read.take(found);
+            Ok(())
+        };
+        self.importer
+            .read(name, bytes, &mut sink)
+            .expect("memory can be read")
+    }
+
+    /// Says that nothing more comes.
+    pub fn finish(self) -> Read {
+        let Self { importer, mut read } = self;
+        let mut sink = |found: Found| -> Result<(), SinkError> {
+            read.take(found);
+            Ok(())
+        };
+        importer.finish(&mut sink).expect("the sink takes all");
+        read
+    }
+}
+
 /// Imports bytes.
 pub fn read_bytes(name: &str, bytes: &[u8]) -> Read {
     let mut read = Read::default();

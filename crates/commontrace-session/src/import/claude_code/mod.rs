@@ -112,6 +112,9 @@ const BOOKKEEPING: &[&str] = &[
 /// At most so much is held of lines that come before the first that names its session, in bytes.
 const MOST_HELD: usize = 4 * 1024 * 1024;
 
+/// Under this name the events of a sub-agent tell the call that set it to work.
+const SET_TO_WORK_BY: &str = "set_to_work_by";
+
 /// One line, and what is known of it besides.
 pub(crate) struct Scene<'s> {
     line: Line<'s>,
@@ -153,6 +156,7 @@ pub(crate) fn read(
         input,
         session: None,
         agent: agent_of(input.name),
+        set_to_work_by: input.beside.tool_use(),
         held: Vec::new(),
         held_bytes: 0,
     };
@@ -164,11 +168,13 @@ pub(crate) fn read(
     Ok(())
 }
 
-/// The agent whose file this is: `agent-<id>.jsonl`.
+/// The agent whose file this is: `agent-<id>.jsonl`, also behind the names of its folders.
 fn agent_of(name: &str) -> Option<String> {
     let name = super::paths::last_part(name);
-    let id = name.split_once("agent-")?.1.split('.').next()?;
-    (name.starts_with("agent-") && !id.is_empty()).then(|| id.to_owned())
+    let at = name.find("agent-")?;
+    let begins = at == 0 || name[..at].ends_with("__");
+    let id = name[at + "agent-".len()..].split('.').next()?;
+    (begins && !id.is_empty()).then(|| id.to_owned())
 }
 
 struct Reading<'f> {
@@ -176,6 +182,8 @@ struct Reading<'f> {
     /// The session that was named last.
     session: Option<SessionKey>,
     agent: Option<String>,
+    /// The call that set the agent to work.
+    set_to_work_by: Option<String>,
     /// Records that came before any that names a session.
     held: Vec<(String, bool)>,
     held_bytes: usize,
@@ -315,6 +323,13 @@ impl Reading<'_> {
             state.header.title = Some(title);
             state.changed = true;
         }
+        if let Some(tool) = &self.set_to_work_by {
+            for event in &mut events {
+                event
+                    .extra
+                    .insert(SET_TO_WORK_BY.to_owned(), Value::from(&**tool));
+            }
+        }
         if events.is_empty() {
             state.claude.without_event(&id, scene.parent);
         }
@@ -332,13 +347,12 @@ impl Reading<'_> {
 
     /// The sub-agent that a line is of.
     fn agent_of(&self, line: &Line<'_>) -> Option<String> {
-        if json::flag(line.sidechain) != Some(true) {
-            return None;
+        let named = || json::said(line.agent).map(Into::into);
+        if self.agent.is_some() {
+            return named().or_else(|| self.agent.clone());
         }
-        json::said(line.agent)
-            .map(Into::into)
-            .or_else(|| self.agent.clone())
-            .or_else(|| Some("sidechain".to_owned()))
+        let aside = json::flag(line.sidechain) == Some(true);
+        aside.then(|| named().unwrap_or_else(|| "sidechain".to_owned()))
     }
 }
 
@@ -400,7 +414,7 @@ fn progress_events(
         for event in &mut events {
             event
                 .extra
-                .insert("set_to_work_by".to_owned(), Value::from(&*tool));
+                .insert(SET_TO_WORK_BY.to_owned(), Value::from(&*tool));
         }
     }
     events
@@ -455,6 +469,10 @@ mod tests {
         assert_eq!(
             agent_of("/x/subagents/agent-a1b2.jsonl").as_deref(),
             Some("a1b2")
+        );
+        assert_eq!(
+            agent_of("session__subagents__agent-a1.jsonl").as_deref(),
+            Some("a1")
         );
         assert_eq!(agent_of("/x/agent-/s.jsonl"), None);
         assert_eq!(agent_of("my-agent-1.jsonl"), None);

@@ -95,7 +95,7 @@ fn unpaired(
     outcome: Outcome<'_>,
 ) -> Event {
     if let Some(what) = denied(desk, scene, &outcome, call) {
-        return by_human(scene.event(what));
+        return by_human(scene.event(what), &outcome);
     }
     let mut truncated = false;
     let content = whole(
@@ -124,7 +124,7 @@ fn unpaired(
 /// The event that a call and its result are together.
 fn paired(desk: &mut Desk<'_>, scene: &Scene<'_>, call: &Call, outcome: Outcome<'_>) -> Event {
     if let Some(what) = denied(desk, scene, &outcome, Some(call)) {
-        return by_human(call.event(what));
+        return by_human(call.event(what), &outcome);
     }
     if call.name == "Bash" {
         return command(desk, scene, call, outcome);
@@ -318,11 +318,13 @@ fn denied(
     Some(Body::ApprovalDenied { what })
 }
 
-fn by_human(event: Event) -> Event {
-    Event {
-        actor: Actor::Human,
-        ..event
-    }
+/// What a person did, with the words that came with it.
+fn by_human(mut event: Event, outcome: &Outcome<'_>) -> Event {
+    event.actor = Actor::Human;
+    event
+        .extra
+        .insert("said".to_owned(), Value::from(&*outcome.text));
+    event
 }
 
 /// A call that failed outside of what it was to do.

@@ -4,11 +4,13 @@ use serde_json::Value;
 
 use super::super::desk::Desk;
 use super::super::found::short_hash;
-use super::super::json::{self, Member, members};
+use super::super::json::{self, members};
 use super::super::state::{Call, State};
+use super::command::{command_of, seconds};
+use super::edits::{edits, recorded};
 use super::{Scene, output, patch};
 use crate::event::Ended;
-use crate::{Body, Event, diff};
+use crate::{Body, Event};
 
 /// Names under which the versions offer a shell.
 const SHELLS: &[&str] = &[
@@ -193,32 +195,6 @@ pub(super) fn ended(desk: &mut Desk<'_>, scene: &Scene<'_>, kind: &str) -> Vec<E
     )
 }
 
-/// `{secs, nanos}`, or a text such as `1.5s`.
-fn seconds(duration: Member<'_>) -> Option<f64> {
-    members!(
-        /// A duration.
-        Parts {
-            secs = "secs",
-            nanos = "nanos",
-        }
-    );
-    if let Some(parts) = json::object::<Parts<'_>>(duration) {
-        return Some(json::float(parts.secs)? + json::float(parts.nanos).unwrap_or(0.0) / 1e9);
-    }
-    if let Some(text) = json::text(duration) {
-        let (number, scale) = match text.strip_suffix("ms") {
-            Some(number) => (number, 1e-3),
-            None => (text.strip_suffix('s')?, 1.0),
-        };
-        return number
-            .trim()
-            .parse::<f64>()
-            .ok()
-            .map(|number| number * scale);
-    }
-    json::float(duration)
-}
-
 /// What came of a call.
 struct Answer {
     read: output::Output,
@@ -310,75 +286,6 @@ fn patch_of(call: &Call) -> Option<Vec<patch::Change>> {
         .then(|| patch::changes(&command))?
 }
 
-fn edits(state: &State, call: &Call, changes: Vec<patch::Change>) -> Vec<Event> {
-    let edit = |(number, change): (usize, patch::Change)| {
-        let path = change.moved_to.as_deref().unwrap_or(&change.path);
-        let mut event = call.event(Body::CodeEdit {
-            file_path: state.roots.relative(path),
-            diff: change.diff,
-            snapshot_after: None,
-        });
-        event.id = match number {
-            0 => call.id.clone(),
-            _ => format!("{}#{number}", call.id),
-        };
-        if change.moved_to.is_some() {
-            event.extra.insert(
-                "moved_from".to_owned(),
-                Value::from(state.roots.relative(&change.path)),
-            );
-        }
-        if !change.placed {
-            event
-                .extra
-                .insert("position".to_owned(), Value::from("unknown"));
-        }
-        event
-    };
-    changes.into_iter().enumerate().map(edit).collect()
-}
-
-/// The changes that were made, as the tool recorded them: `{path: {type, unified_diff, move_path}}`, or with
-/// the type as the only member.
-fn recorded(desk: &mut Desk<'_>, scene: &Scene<'_>) -> Vec<patch::Change> {
-    let Some(Value::Object(changes)) = json::value(scene.payload.changes) else {
-        return Vec::new();
-    };
-    let roots = desk.state(scene.key).roots.clone();
-    let mut all = Vec::new();
-    for (path, change) in changes {
-        let (kind, about) = match change.get("type").and_then(Value::as_str) {
-            Some(kind) => (kind.to_owned(), &change),
-            None => match change.as_object().and_then(|members| members.iter().next()) {
-                Some((kind, about)) => (kind.clone(), about),
-                None => continue,
-            },
-        };
-        let text = |name: &str| about.get(name).and_then(Value::as_str);
-        let path = roots.relative(&path);
-        let moved_to = text("move_path")
-            .map(|to| roots.relative(to))
-            .filter(|to| *to != path);
-        let diff = match &*kind {
-            "add" => diff::between(&path, None, Some(text("content").unwrap_or(""))),
-            "delete" => diff::between(&path, Some(text("content").unwrap_or("")), None),
-            _ => {
-                // Some versions write the lines that name the file, others do not.
-                let hunks = text("unified_diff").unwrap_or("");
-                let hunks = hunks.find("@@ ").map_or("", |at| &hunks[at..]);
-                format!("{}{hunks}", patch::header(&path, moved_to.as_deref()))
-            }
-        };
-        all.push(patch::Change {
-            path,
-            moved_to,
-            diff,
-            placed: true,
-        });
-    }
-    all
-}
-
 /// The event of a command, or of reading and searching, with what came of it.
 fn finished(state: &mut State, scene: &Scene<'_>, call: &Call, answer: Answer) -> Option<Event> {
     let mut event = match &*call.name {
@@ -443,44 +350,6 @@ fn command(
         cwd: state.roots.folder(folder),
         ended,
     })
-}
-
-/// The command of a shell's arguments, as it would be typed.
-fn command_of(arguments: &Value) -> String {
-    let command = arguments.get("command").or_else(|| arguments.get("cmd"));
-    match command {
-        Some(Value::String(command)) => command.clone(),
-        Some(Value::Array(words)) => {
-            let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
-            match words.as_slice() {
-                [shell, flag, script]
-                    if matches!(super::super::paths::last_part(shell), "bash" | "sh" | "zsh")
-                        && matches!(*flag, "-lc" | "-c" | "-ic" | "-lic") =>
-                {
-                    (*script).to_owned()
-                }
-                words => words
-                    .iter()
-                    .map(|word| quoted(word))
-                    .collect::<Vec<_>>()
-                    .join(" "),
-            }
-        }
-        _ => arguments.as_str().unwrap_or("").to_owned(),
-    }
-}
-
-/// A word as a shell needs it.
-fn quoted(word: &str) -> String {
-    let is_plain = !word.is_empty()
-        && word
-            .chars()
-            .all(|c| c.is_alphanumeric() || "-_./=:,@%+".contains(c));
-    if is_plain {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 /// The end of a command that went on, or what it has printed since.
@@ -553,30 +422,4 @@ pub(crate) fn left_over(state: &mut State) -> Vec<Event> {
         event
     };
     running.into_iter().map(ended).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn commands_are_as_they_were_typed() {
-        for (arguments, expected) in [
-            (
-                json!({"command": ["bash", "-lc", "cargo test | tail"]}),
-                "cargo test | tail",
-            ),
-            (
-                json!({"command": ["git", "commit", "-m", "it's done"]}),
-                r"git commit -m 'it'\''s done'",
-            ),
-            (json!({"command": "ls"}), "ls"),
-            (json!({"cmd": "ls -l"}), "ls -l"),
-            (json!(null), ""),
-        ] {
-            assert_eq!(command_of(&arguments), expected);
-        }
-    }
 }

@@ -6,8 +6,11 @@
 //! of what they were forked from; the copies fold into the session that has them already.
 
 mod calls;
+mod command;
+mod edits;
 mod output;
 mod patch;
+mod session;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -80,32 +83,6 @@ members!(
     Part {
         text = "text",
         kind = "type",
-    }
-);
-
-members!(
-    /// The state of the repository at the start.
-    Git {
-        commit = "commit_hash",
-        branch = "branch",
-        url = "repository_url",
-    }
-);
-
-members!(
-    /// `info` of `token_count`.
-    Tokens {
-        total = "total_token_usage",
-    }
-);
-
-members!(
-    /// Tokens by kind.
-    Usage {
-        input = "input_tokens",
-        cached = "cached_input_tokens",
-        output = "output_tokens",
-        reasoning = "reasoning_output_tokens",
     }
 );
 
@@ -398,7 +375,7 @@ fn events(desk: &mut Desk<'_>, scene: &Scene<'_>, kind: &str) -> Vec<Event> {
     let inner = json::text(payload.kind).unwrap_or_default();
     match (kind, &*inner) {
         ("session_meta", _) => {
-            meta(desk, scene);
+            session::meta(desk, scene);
             Vec::new()
         }
         ("turn_context", _) => {
@@ -420,7 +397,7 @@ fn events(desk: &mut Desk<'_>, scene: &Scene<'_>, kind: &str) -> Vec<Event> {
         ("response_item", _) => calls::events(desk, scene, &inner),
         ("event_msg", "exec_command_end" | "patch_apply_end") => calls::ended(desk, scene, &inner),
         ("event_msg", "token_count") => {
-            tokens(desk, scene);
+            session::tokens(desk, scene);
             Vec::new()
         }
         ("event_msg", "turn_aborted") => {
@@ -433,7 +410,7 @@ fn events(desk: &mut Desk<'_>, scene: &Scene<'_>, kind: &str) -> Vec<Event> {
             let message = format!("turn aborted: {reason}");
             vec![scene.by(actor, Body::Error { message })]
         }
-        ("event_msg", "thread_rolled_back") => vec![rollback(desk, scene)],
+        ("event_msg", "thread_rolled_back") => vec![session::rollback(desk, scene)],
         ("event_msg", "error" | "stream_error" | "warning") => json::said(payload.message)
             .map(|message| {
                 scene.by(
@@ -462,36 +439,6 @@ fn events(desk: &mut Desk<'_>, scene: &Scene<'_>, kind: &str) -> Vec<Event> {
             Vec::new()
         }
     }
-}
-
-fn meta(desk: &mut Desk<'_>, scene: &Scene<'_>) {
-    let payload = &scene.payload;
-    // The first line of the session that this one was forked from tells nothing of this one.
-    if json::said(payload.id).is_some_and(|id| *id != *scene.key.id) {
-        return;
-    }
-    let state = desk.state(scene.key);
-    state.codex.provider = json::said(payload.provider).map(Into::into);
-    state.header.tool_version = json::said(payload.version).map(Into::into);
-    if let Some(folder) = json::said(payload.cwd) {
-        state.saw_folder(&folder);
-    }
-    if let Some(at) = json::time(payload.at) {
-        state.saw_time(at);
-    }
-    if let Some(git) = json::object::<Git<'_>>(payload.git) {
-        let repo = &mut state.header.repo;
-        repo.commit_before = json::string(git.commit);
-        repo.branch = json::string(git.branch);
-        repo.url = json::string(git.url);
-    }
-    if let Some(from) = json::said(payload.originator) {
-        state
-            .header
-            .extra
-            .insert("originator".to_owned(), Value::from(&*from));
-    }
-    state.changed = true;
 }
 
 /// The texts of a message's parts.
@@ -547,48 +494,6 @@ fn reasoning(scene: &Scene<'_>) -> Option<Event> {
         .extra
         .insert("kind".to_owned(), Value::from("thinking"));
     Some(event)
-}
-
-/// Notes what was used so far. The counts are those of the whole session, so the last ones stand.
-fn tokens(desk: &mut Desk<'_>, scene: &Scene<'_>) {
-    let total = json::object::<Tokens<'_>>(scene.payload.info)
-        .and_then(|info| json::object::<Usage<'_>>(info.total));
-    let Some(usage) = total else {
-        return;
-    };
-    let state = desk.state(scene.key);
-    let kinds = [
-        ("input_tokens", usage.input),
-        ("cached_input_tokens", usage.cached),
-        ("output_tokens", usage.output),
-        ("reasoning_output_tokens", usage.reasoning),
-    ];
-    for (kind, member) in kinds {
-        if let Some(count) = json::int(member).and_then(|count| u64::try_from(count).ok()) {
-            state.usage.insert(kind, count);
-            state.changed = true;
-        }
-    }
-}
-
-/// The last turns were taken back; their events stay.
-fn rollback(desk: &mut Desk<'_>, scene: &Scene<'_>) -> Event {
-    let turns = json::int(scene.payload.turns)
-        .and_then(|turns| usize::try_from(turns).ok())
-        .unwrap_or(1);
-    let known = &mut desk.state(scene.key).codex.turns;
-    let to = known
-        .len()
-        .checked_sub(turns)
-        .and_then(|at| known.get(at).cloned());
-    known.truncate(known.len().saturating_sub(turns));
-    scene.by(
-        Actor::Human,
-        Body::Rollback {
-            to,
-            reason: Some(format!("{turns} turns were taken back")),
-        },
-    )
 }
 
 #[cfg(test)]

@@ -321,11 +321,10 @@ impl Reading {
                 at: json::time(message.at),
                 actor: self.agent.clone().map_or(Actor::Agent, Actor::Subagent),
             };
-            let mut events = events(desk, &scene, message);
+            let events = events(desk, &scene, message);
             if desk.state(&key).own {
                 continue;
             }
-            events.retain(|event| desk.is_new_event(&key, &event.id));
             let kind = json::text(message.kind).unwrap_or_default();
             let record = Record {
                 id,

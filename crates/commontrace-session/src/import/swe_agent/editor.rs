@@ -1,0 +1,174 @@
+//! The line editor of SWE-agent: what is open, what it showed, and what its commands change.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::Step;
+use crate::diff;
+use crate::import::json::{self, members};
+use crate::import::paths::Roots;
+use crate::import::tools;
+
+members!(
+    /// The state of the editor after a step: an object, or in older files the text of one.
+    EditorState {
+        open = "open_file",
+        folder = "working_dir",
+    }
+);
+
+/// What is known of the file that is open in the editor.
+#[derive(Default)]
+pub(super) struct Editor {
+    open: Option<String>,
+    /// The lines that were shown last, by number.
+    shown: BTreeMap<usize, String>,
+}
+
+/// Whether the editor did not take an edit.
+pub(super) fn refused(observation: &str) -> bool {
+    let signs = [
+        "Your proposed edit has introduced new syntax error",
+        "Your edit was not applied",
+        "Text not found",
+    ];
+    signs.iter().any(|sign| observation.contains(sign)) || observation.starts_with("Usage: edit")
+}
+
+/// The quoted words at the start of a text.
+fn quoted(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some(quote @ ('\'' | '"')) = rest.chars().next() {
+        let mut word = String::new();
+        let mut chars = rest.char_indices().skip(1);
+        let mut end = rest.len();
+        while let Some((at, c)) = chars.next() {
+            match c {
+                '\\' if quote == '"' => word.extend(chars.next().map(|(_, c)| c)),
+                c if c == quote => {
+                    end = at + 1;
+                    break;
+                }
+                c => word.push(c),
+            }
+        }
+        words.push(word);
+        rest = rest[end..].trim_start();
+    }
+    words
+}
+
+/// `view PATH`, `create PATH --file_text '…'` and the like, as the tool was called on a command line.
+pub(super) fn editor_arguments(rest: &str) -> Value {
+    let mut words = rest.trim().splitn(3, char::is_whitespace);
+    let mut arguments = serde_json::Map::new();
+    let mut put = |name: &str, value: &str| {
+        arguments.insert(name.to_owned(), Value::from(value));
+    };
+    put("command", words.next().unwrap_or(""));
+    put("path", words.next().unwrap_or(""));
+    let mut options = words.next().unwrap_or("").trim();
+    while let Some(rest) = options.strip_prefix("--") {
+        let (name, after) = rest.split_once([' ', '=']).unwrap_or((rest, ""));
+        let after = after.trim_start();
+        let (value, left) = match after.strip_prefix('\'') {
+            // Within single quotes a shell writes a quote as `'"'"'`.
+            Some(quoted) => {
+                let text = quoted.replace("'\"'\"'", "\u{0}");
+                let (value, left) = text.split_once('\'').unwrap_or((&text, ""));
+                let value = value.replace('\u{0}', "'");
+                let left = left.replace('\u{0}', "'\"'\"'");
+                (value, after[after.len() - left.len()..].to_owned())
+            }
+            None => {
+                let (value, left) = after.split_once(" --").unwrap_or((after, ""));
+                let left = if left.is_empty() {
+                    String::new()
+                } else {
+                    format!("--{left}")
+                };
+                (value.to_owned(), left)
+            }
+        };
+        put(name, &value);
+        options = &options[options.len().saturating_sub(left.trim_start().len())..];
+        if left.trim().is_empty() {
+            break;
+        }
+    }
+    Value::Object(arguments)
+}
+
+impl Editor {
+    /// Notes the file that is open when a step is taken; returns the folder that the shell is in.
+    pub(super) fn opened(&mut self, step: Step<'_>) -> Option<String> {
+        let owned = json::text(step.state);
+        let state = match &owned {
+            Some(text) => serde_json::from_str::<EditorState<'_>>(text).ok(),
+            None => json::object(step.state),
+        };
+        let state = state?;
+        let text = |member| json::said(member).map(std::borrow::Cow::into_owned);
+        if let Some(open) = text(state.open).filter(|open| open != "n/a") {
+            self.open = Some(open);
+        }
+        text(state.folder)
+    }
+
+    /// Notes what a step shows of a file: `[File: path (3 lines total)]` and numbered lines.
+    pub(super) fn see(&mut self, observation: &str) {
+        let file = observation
+            .lines()
+            .find_map(|line| line.strip_prefix("[File: ")?.split(" (").next());
+        let Some(file) = file else {
+            return;
+        };
+        self.open = Some(file.to_owned());
+        self.shown = observation
+            .lines()
+            .filter_map(|line| {
+                let (number, text) = line.split_once(':')?;
+                Some((number.parse().ok()?, text.to_owned()))
+            })
+            .collect();
+    }
+
+    /// What `'old' 'new'` asks to be replaced in the open file.
+    pub(super) fn replacement(&self, rest: &str, roots: &Roots) -> Option<(String, String)> {
+        let path = &*roots.relative(self.open.as_deref()?);
+        let mut words = quoted(rest).into_iter();
+        let (old, new) = (words.next()?, words.next()?);
+        Some((
+            path.to_owned(),
+            diff::between(path, Some(&tools::ended(&old)), Some(&tools::ended(&new))),
+        ))
+    }
+
+    /// The file and the diff of `4:4\nnew lines\nend_of_edit`; no diff if the old lines were not shown.
+    pub(super) fn edit(&self, rest: &str, roots: &Roots) -> Option<(String, Option<String>)> {
+        let path = roots.relative(self.open.as_deref()?);
+        let (range, text) = rest.split_once('\n')?;
+        let (first, last) = range.trim().split_once(':')?;
+        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+        let text = text.trim_end().strip_suffix("end_of_edit").unwrap_or(text);
+        if first == 0 || last < first || last - first > 100_000 {
+            return Some((path, None));
+        }
+        let old: Option<Vec<String>> = (first..=last)
+            .map(|line| Some(format!("{}\n", self.shown.get(&line)?)))
+            .collect();
+        let diff = old.map(|old| {
+            let mut out = diff::header(&path, true, true);
+            let new = tools::ended(text);
+            let lines = old
+                .iter()
+                .map(|line| ('-', &**line))
+                .chain(new.split_inclusive('\n').map(|line| ('+', line)));
+            diff::push_hunk(&mut out, first - 1, first - 1, lines);
+            out
+        });
+        Some((path, diff))
+    }
+}
