@@ -161,7 +161,8 @@ fn a_sink_that_takes_no_more_ends_the_import() {
     );
 }
 
-/// Reads real recordings: `COMMONTRACE_TEST_SESSIONS=FOLDER cargo test -p commontrace-session -- --ignored`.
+/// Reads real recordings: `COMMONTRACE_TEST_SESSIONS=FOLDER cargo test -p commontrace-session -- --ignored`,
+/// and each of them mutated `COMMONTRACE_TEST_MUTATIONS` times.
 #[test]
 #[ignore = "needs a folder with recordings"]
 #[expect(
@@ -171,6 +172,8 @@ fn a_sink_that_takes_no_more_ends_the_import() {
 fn real_recordings_are_read_and_survive_mutation() {
     let folder = std::env::var("COMMONTRACE_TEST_SESSIONS")
         .expect("COMMONTRACE_TEST_SESSIONS names a folder");
+    let mutations = std::env::var("COMMONTRACE_TEST_MUTATIONS")
+        .map_or(20, |number| number.parse().expect("a number"));
     let mut number = 0_u64;
     for path in files(Path::new(&folder)).expect("the folder can be read") {
         let bytes = std::fs::read(&path).expect("a file");
@@ -210,7 +213,7 @@ fn real_recordings_are_read_and_survive_mutation() {
                 assert_eq!(validate_atif(&value), [], "{name}");
             }
         }
-        for _ in 0..20 {
+        for _ in 0..mutations {
             let mut bytes = bytes.clone();
             for _ in 0..5 {
                 // A fixed sequence, so that a failure can be repeated.
@@ -230,4 +233,22 @@ fn real_recordings_are_read_and_survive_mutation() {
             check(&name, &bytes).expect("holds");
         }
     }
+}
+
+#[test]
+fn short_texts_of_many_parts_take_no_more_than_they_may() {
+    let many = "0,".repeat(3_000_000);
+    let line = format!(
+        "{{\"type\":\"assistant\",\"uuid\":\"u\",\"sessionId\":\"s\",\"message\":{{\"content\":[{many}{{\"type\":\"tool_use\",\"name\":\"x\",\"input\":[{many}0]}}]}}}}"
+    );
+    let read = common::read_bytes("many", line.as_bytes());
+    assert_eq!((read.events.len(), read.report().counts.imported), (0, 1));
+    let lines: String = (0..3000)
+        .map(|number| format!("{{\"type\":\"user\",\"uuid\":\"u{number}\",\"sessionId\":\"s{number}\",\"message\":{{\"content\":\"x\"}}}}\n"))
+        .collect();
+    let read = common::read_bytes("many", lines.as_bytes());
+    assert_eq!(
+        (read.sessions.len(), read.report().counts.skipped),
+        (1000, 2000)
+    );
 }

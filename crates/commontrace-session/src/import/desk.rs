@@ -1,6 +1,6 @@
 //! Where records and their events are gathered, told apart from what was there before, and handed over.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use commontrace_redact::has_mark;
 use serde_json::Value;
@@ -13,6 +13,9 @@ use crate::{Body, Event, RawRef, Session, Source};
 
 /// Records are handed over when there is this much of them, in bytes.
 const CHUNK: usize = 1024 * 1024;
+
+/// At most so many sessions can be in one file.
+const MOST_SESSIONS: usize = 1000;
 
 /// The longest id that is kept as it is, in bytes; of a longer one its hash stands for it.
 const LONGEST_ID: usize = 200;
@@ -90,7 +93,7 @@ pub(crate) struct Desk<'d> {
     /// How often each record without an id has occurred in this file.
     occurrences: HashMap<u128, u32>,
     /// Sessions that this file tells of.
-    touched: Vec<usize>,
+    touched: BTreeSet<usize>,
     /// Whether commands tell of test runs and commits; not where the file has these as events already.
     pub(crate) derives: bool,
 }
@@ -108,7 +111,7 @@ impl<'d> Desk<'d> {
             events: Vec::new(),
             kept: Vec::new(),
             occurrences: HashMap::new(),
-            touched: Vec::new(),
+            touched: BTreeSet::new(),
             derives: true,
         }
     }
@@ -117,6 +120,12 @@ impl<'d> Desk<'d> {
     pub(crate) fn state(&mut self, key: &SessionKey) -> &mut State {
         let at = self.at(key);
         &mut self.memory.sessions[at]
+    }
+
+    /// Whether a session is one of this file, or can be.
+    pub(crate) fn takes(&self, key: &SessionKey) -> bool {
+        let known = self.memory.index.get(key);
+        known.is_some_and(|at| self.touched.contains(at)) || self.touched.len() < MOST_SESSIONS
     }
 
     /// The session's header, to be added to.
@@ -136,9 +145,7 @@ impl<'d> Desk<'d> {
                 at
             }
         };
-        if !self.touched.contains(&at) {
-            self.touched.push(at);
-        }
+        self.touched.insert(at);
         at
     }
 

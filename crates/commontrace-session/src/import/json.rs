@@ -4,9 +4,11 @@
 //! type than expected is an absent member, never an error: the tools that write these files change.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use serde::Deserialize;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -72,9 +74,26 @@ pub(crate) fn flag(member: Member<'_>) -> Option<bool> {
     member?.get().parse().ok()
 }
 
+/// The longest id, in bytes. A longer one is none that a tool would give.
+const LONGEST_ID: usize = 200;
+
+/// An id.
+pub(crate) fn id(member: Member<'_>) -> Option<Cow<'_, str>> {
+    said(member).filter(|id| id.len() <= LONGEST_ID)
+}
+
+/// At most so many items of an array are read, and values of so many parts are kept: a short text can be
+/// a value that takes many times its memory.
+const MOST_ITEMS: usize = 1_000_000;
+
 /// Anything, as a value to keep.
 pub(crate) fn value(member: Member<'_>) -> Option<Value> {
-    serde_json::from_str(member?.get()).ok()
+    let raw = member?.get();
+    let parts = memchr::memchr3_iter(b',', b'[', b'{', raw.as_bytes());
+    if raw.len() > MOST_ITEMS && parts.count() > MOST_ITEMS {
+        return None;
+    }
+    serde_json::from_str(raw).ok()
 }
 
 /// An object with the given members.
@@ -88,8 +107,38 @@ pub(crate) fn object<'a, T: Deserialize<'a>>(member: Member<'a>) -> Option<T> {
 pub(crate) fn items(member: Member<'_>) -> Vec<&RawValue> {
     member
         .filter(|raw| raw.get().starts_with('['))
-        .and_then(|raw| serde_json::from_str(raw.get()).ok())
+        .and_then(|raw| serde_json::from_str::<Items<'_>>(raw.get()).ok())
+        .map(|items| items.0)
         .unwrap_or_default()
+}
+
+/// The first items of an array.
+struct Items<'a>(Vec<&'a RawValue>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct First;
+        impl<'de> Visitor<'de> for First {
+            type Value = Vec<&'de RawValue>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+                let mut first = Vec::new();
+                while first.len() < MOST_ITEMS {
+                    match items.next_element()? {
+                        Some(item) => first.push(item),
+                        None => return Ok(first),
+                    }
+                }
+                while items.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(first)
+            }
+        }
+        from.deserialize_seq(First).map(Items)
+    }
 }
 
 /// The objects of an array.

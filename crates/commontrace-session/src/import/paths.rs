@@ -3,6 +3,9 @@
 /// At most this many folders are taken for roots.
 const MOST: usize = 16;
 
+/// The longest path of a root, in bytes.
+const LONGEST: usize = 4096;
+
 /// The folders that a session was started in.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Roots {
@@ -17,7 +20,7 @@ impl Roots {
             .folders
             .iter()
             .any(|root| within(folder, root).is_some());
-        if is_known || folder.is_empty() || self.folders.len() >= MOST {
+        if is_known || folder.is_empty() || folder.len() > LONGEST || self.folders.len() >= MOST {
             return false;
         }
         self.folders.push(folder.to_owned());

@@ -13,6 +13,10 @@ use crate::{Actor, Body, Event, Session};
 /// At most so many calls of a session wait for their results; beyond, the oldest counts as unanswered.
 const MOST_WAITING: usize = 256;
 
+/// At most so many models are told apart, with names of at most so many bytes.
+const MOST_MODELS: usize = 64;
+const LONGEST_MODEL: usize = 250;
+
 /// At most so much of their arguments is held, in bytes.
 const MOST_HELD: usize = 8 * 1024 * 1024;
 
@@ -55,6 +59,11 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// How much of a call is held, in bytes.
+    fn weight(&self) -> usize {
+        self.size + self.id.len() + self.record.len() + self.name.len()
+    }
+
     /// A text among the arguments.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.arguments.get(name)?.as_str()
@@ -131,7 +140,7 @@ impl State {
 
     /// Lets a call wait for its result; returns one that has waited too long.
     pub(crate) fn wait(&mut self, call: Call) -> Option<Call> {
-        self.held += call.size;
+        self.held += call.weight();
         self.waiting.push(call);
         (self.waiting.len() > MOST_WAITING || self.held > MOST_HELD).then(|| self.remove(0))
     }
@@ -149,7 +158,7 @@ impl State {
 
     fn remove(&mut self, at: usize) -> Call {
         let call = self.waiting.remove(at);
-        self.held -= call.size.min(self.held);
+        self.held -= call.weight().min(self.held);
         call
     }
 
@@ -179,8 +188,11 @@ impl State {
 
     /// Notes that a model acted.
     pub(crate) fn saw_model(&mut self, model: &str) {
-        *self.models.entry(model.to_owned()).or_default() += 1;
-        self.changed = true;
+        let fits = model.len() <= LONGEST_MODEL && self.models.len() < MOST_MODELS;
+        if fits || self.models.contains_key(model) {
+            *self.models.entry(model.to_owned()).or_default() += 1;
+            self.changed = true;
+        }
     }
 
     /// Adds to the tokens of a kind.

@@ -74,7 +74,7 @@ pub(super) fn events(desk: &mut Desk<'_>, scene: &Scene<'_>) -> Vec<Event> {
             _ => {}
         }
     }
-    let id = json::said(message.id);
+    let id = json::id(message.id);
     for event in &mut events {
         if let Some(id) = &id {
             event

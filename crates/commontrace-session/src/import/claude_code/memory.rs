@@ -11,6 +11,9 @@ const MOST_WITHOUT: usize = 4096;
 /// So many titles of other lines are held until their line comes.
 const MOST_TITLES: usize = 64;
 
+/// The longest title that is held, in bytes.
+const LONGEST_TITLE: usize = 4096;
+
 /// So many messages of the model are remembered; the lines of one stand close together.
 const MOST_MESSAGES: usize = 256;
 
@@ -66,7 +69,8 @@ impl Memory {
 
     /// Holds a title until the line comes that it was made for; it may be another session's.
     pub(super) fn summary(&mut self, leaf: String, title: String) {
-        if self.summaries.len() < MOST_TITLES && !leaf.is_empty() && !title.is_empty() {
+        let fits = leaf.len() <= LONGEST_TITLE && title.len() <= LONGEST_TITLE;
+        if fits && self.summaries.len() < MOST_TITLES && !leaf.is_empty() && !title.is_empty() {
             // A file may begin with titles of other sessions; one without a line in this session is taken only
             // for want of a better one.
             self.title(0, title.clone());

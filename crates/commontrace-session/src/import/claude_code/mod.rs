@@ -195,7 +195,7 @@ impl Reading<'_> {
             desk.report.skip("a record with one member twice");
             return Ok(());
         };
-        if let Some(id) = json::said(line.session)
+        if let Some(id) = json::id(line.session)
             && self.session.as_ref().is_none_or(|known| *known.id != *id)
         {
             self.session = Some(SessionKey {
@@ -230,6 +230,10 @@ impl Reading<'_> {
         raw: &str,
         redacted: bool,
     ) -> Result<(), ImportError> {
+        if !desk.takes(key) {
+            desk.report.skip("of one session more than a file can have");
+            return Ok(());
+        }
         if desk.state(key).own {
             desk.report.skip(OWN);
             return Ok(());
@@ -241,8 +245,8 @@ impl Reading<'_> {
         let nested = progress.and_then(nested);
         let uuid = match &nested {
             // The same message stands in the agent's own file, if there is one.
-            Some((inner, _)) => json::said(inner.uuid).or_else(|| json::said(line.uuid)),
-            None => json::said(line.uuid),
+            Some((inner, _)) => json::id(inner.uuid).or_else(|| json::id(line.uuid)),
+            None => json::id(line.uuid),
         };
         let identity = uuid
             .as_deref()
@@ -266,7 +270,7 @@ impl Reading<'_> {
             None => (line, self.agent_of(&line)),
         };
         let parent =
-            json::said(inner.parent).map(|parent| desk.state(key).claude.event_before(&parent));
+            json::id(inner.parent).map(|parent| desk.state(key).claude.event_before(&parent));
         let scene = Scene {
             line: inner,
             key,
@@ -347,7 +351,7 @@ impl Reading<'_> {
 
     /// The sub-agent that a line is of.
     fn agent_of(&self, line: &Line<'_>) -> Option<String> {
-        let named = || json::said(line.agent).map(Into::into);
+        let named = || json::id(line.agent).map(Into::into);
         if self.agent.is_some() {
             return named().or_else(|| self.agent.clone());
         }
@@ -362,7 +366,7 @@ fn nested(progress: Progress<'_>) -> Option<(Line<'_>, Option<String>)> {
         return None;
     }
     let inner: Line<'_> = json::object(progress.message)?;
-    Some((inner, json::said(progress.agent).map(Into::into)))
+    Some((inner, json::id(progress.agent).map(Into::into)))
 }
 
 /// Notes what a line says of its session.
@@ -431,7 +435,7 @@ fn system_events(desk: &mut Desk<'_>, scene: &Scene<'_>) -> Vec<Event> {
         "compact_boundary" | "microcompact_boundary" => {
             let mut event = by_system(Body::Compaction { summary: None });
             event.id.clone_from(&scene.uuid);
-            if let Some(before) = json::said(line.logical_parent) {
+            if let Some(before) = json::id(line.logical_parent) {
                 event.parent = Some(desk.state(scene.key).claude.event_before(&before));
             }
             if let Some(about) = json::value(line.compact) {

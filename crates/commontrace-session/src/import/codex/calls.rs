@@ -22,6 +22,9 @@ const SHELLS: &[&str] = &[
     "unified_exec",
 ];
 
+/// At most so many commands are waited for.
+const MOST_RUNNING: usize = 32;
+
 /// The name of the tool that asks after a command which goes on.
 const ASK: &str = "write_stdin";
 
@@ -327,8 +330,10 @@ fn finished(state: &mut State, scene: &Scene<'_>, call: &Call, answer: Answer) -
     event.id.clone_from(&call.id);
     if let Some(number) = answer.read.running {
         // Whoever asks after it will be told how it ends.
-        state.codex.running.push((number, event));
-        return None;
+        let running = &mut state.codex.running;
+        running.push((number, event));
+        // Nobody asks after more at once.
+        return (running.len() > MOST_RUNNING).then(|| gone_on(running.remove(0).1));
     }
     Some(event)
 }
@@ -415,11 +420,16 @@ pub(crate) fn unanswered(state: &State, call: Call) -> Vec<Event> {
 /// Commands of which nobody learnt how they ended.
 pub(crate) fn left_over(state: &mut State) -> Vec<Event> {
     let running = std::mem::take(&mut state.codex.running);
-    let ended = |(_, mut event): (i64, Event)| {
-        if let Body::TerminalCommand { ended, .. } = &mut event.body {
-            *ended = Some(Ended::Background);
-        }
-        event
-    };
-    running.into_iter().map(ended).collect()
+    running
+        .into_iter()
+        .map(|(_, event)| gone_on(event))
+        .collect()
+}
+
+/// A command of which nobody learnt how it ended.
+fn gone_on(mut event: Event) -> Event {
+    if let Body::TerminalCommand { ended, .. } = &mut event.body {
+        *ended = Some(Ended::Background);
+    }
+    event
 }
