@@ -231,7 +231,10 @@ fn lines_are_attributed_to_the_agent() {
         conversation["ranges"],
         json!([{"start_line": 2, "end_line": 2}])
     );
-    assert_eq!(conversation["contributor"]["model_id"], "claude-opus-4-6");
+    assert_eq!(
+        conversation["contributor"]["model_id"],
+        "anthropic/claude-opus-4-6"
+    );
     assert_eq!(conversation["url"], "https://example.org/traces/t-1");
     assert_eq!(value["id"].as_str().map(str::len), Some(36));
 }

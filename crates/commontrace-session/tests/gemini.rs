@@ -116,3 +116,25 @@ fn a_document_that_is_cut_off_is_reported_with_its_place() {
     assert!(damage.line > 10 && damage.offset > 100, "{damage:?}");
     assert_eq!(damage.reason, "cut off: no complete JSON value");
 }
+
+#[test]
+fn a_compressed_history_replaces_the_list_and_a_sub_agent_joins_its_parent() {
+    let lines = concat!(
+        r#"{"sessionId":"main","projectHash":"ab","startTime":"2026-02-01T10:00:00Z"}"#,
+        "\n",
+        r#"{"id":"m1","type":"user","content":"Mend it"}"#,
+        "\n",
+        r#"{"$set":{"messages":[]}}"#,
+        "\n",
+        r#"{"$set":{"messages":[{"id":"m2","type":"user","content":"A summary"}]}}"#,
+        "\n",
+        r#"{"id":"m3","type":"gemini","content":"Done"}"#,
+        "\n",
+    );
+    let read = read_bytes("chats/session.jsonl", lines.as_bytes());
+    assert_eq!(bodies(&read), ["user_message", "reasoning_step"]);
+    let agent = br#"{"sessionId":"helper","projectHash":"ab","kind":"subagent","messages":[{"id":"s1","type":"gemini","content":"I look"}]}"#;
+    let read = read_bytes("chats/main/session.json", agent);
+    assert_eq!(&*read.sessions[0].0.id, "main");
+    assert_eq!(read.events[0].1.actor, Actor::Subagent("helper".to_owned()));
+}

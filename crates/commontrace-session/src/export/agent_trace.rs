@@ -49,8 +49,9 @@ pub(super) fn write(
         .map_or_else(|| format!("urn:commontrace:{}", export.id), str::to_owned);
     let mut contributor = json!({"type": "ai"});
     if let Some(model) = &session.model {
-        let end = model.floor_char_boundary(LONGEST_MODEL);
-        contributor["model_id"] = Value::from(&model[..end]);
+        let mut model = with_provider(model);
+        model.truncate(model.floor_char_boundary(LONGEST_MODEL));
+        contributor["model_id"] = Value::from(model);
     }
     let files: Vec<Value> = files
         .into_iter()
@@ -96,6 +97,22 @@ pub(super) fn write(
     );
     serde_json::to_writer(&mut *out, &document)?;
     out.write_all(b"\n")
+}
+
+/// A model as `provider/model`; the names of the large families tell whose they are.
+fn with_provider(model: &str) -> String {
+    let families = [
+        ("claude-", "anthropic"),
+        ("gpt-", "openai"),
+        ("gemini-", "google"),
+    ];
+    let provider = families
+        .iter()
+        .find(|(family, _)| model.starts_with(family));
+    match provider {
+        Some((_, provider)) => format!("{provider}/{model}"),
+        None => model.to_owned(),
+    }
 }
 
 /// Whether a path is relative to the repository's root, as the format wants it.

@@ -28,7 +28,12 @@ pub(super) fn event(call: &Call, path: String, twin: &Twin<'_>) -> Event {
     let mut placed = true;
     let mut snapshot = None;
     let diff = match (&original, after) {
-        (Some(before), Some(after)) => diff::between(&path, Some(before), Some(&after)),
+        (Some(before), Some(after)) => {
+            // An edit of nothing makes a file; the record has an empty one before it.
+            let before =
+                Some(&**before).filter(|before| !(before.is_empty() && creates(call, twin)));
+            diff::between(&path, before, Some(&after))
+        }
         // Without a file before, what is written is a new file, unless the record says what was replaced.
         (None, Some(after)) if creates(call, twin) => diff::between(&path, None, Some(&after)),
         (_, after) => {
