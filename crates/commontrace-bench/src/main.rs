@@ -1,6 +1,6 @@
 //! `commontrace-bench`: measures the product through its HTTP API, as its users meet it.
 //!
-//! It starts the product's own binary and knows nothing of its insides, but for `limiter` and
+//! It starts the product's own binary and knows nothing of its insides, but for `limiter`, `sessions` and
 //! `capacity`, which call parts of it directly, and for the filling of a store that is too large to
 //! be contributed. Its own load is what a few closed-loop clients make, each with one account, one
 //! kept connection and one request at a time; more is made by Locust and wrk. The product never
@@ -33,7 +33,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     capacity as capacity_test, cold_start, contribute, crash, embedding_endpoint, eval, known_item,
-    latency, limiter, load, soak,
+    latency, limiter, load, sessions, soak,
 };
 use crate::report::{Format, Report, note};
 use crate::server::ServerArgs;
@@ -77,6 +77,9 @@ enum Command {
     Capacity(capacity_test::Command),
     /// Ask a large store as many agents do at once, with Locust and wrk
     Load(load::Args),
+    /// Read recordings of agents and store nothing
+    #[command(subcommand)]
+    Sessions(sessions::Command),
     /// Answer as an embedding service does, until interrupted
     EmbeddingEndpoint(embedding_endpoint::Args),
 }
@@ -91,7 +94,10 @@ impl Command {
             Self::Contribute(args) => Some(&args.server),
             Self::Crash(args) => Some(&args.server),
             Self::Load(args) => Some(&args.server),
-            Self::Limiter(_) | Self::Capacity(_) | Self::EmbeddingEndpoint(_) => None,
+            Self::Limiter(_)
+            | Self::Capacity(_)
+            | Self::Sessions(_)
+            | Self::EmbeddingEndpoint(_) => None,
             Self::ColdStart(args) => Some(&args.server),
             Self::Soak(args) => Some(&args.server),
         }
@@ -157,6 +163,7 @@ async fn measure(command: &Command) -> Result<Report> {
         Command::Soak(args) => Box::pin(soak::run(args)).await,
         Command::Capacity(command) => Box::pin(capacity_test::run(command)).await,
         Command::Load(args) => Box::pin(load::run(args)).await,
+        Command::Sessions(command) => sessions::run(command),
         Command::EmbeddingEndpoint(args) => Box::pin(embedding_endpoint::run(args)).await,
     }
 }

@@ -311,6 +311,11 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// That of the process with this id; `None` where the kernel does not tell.
+    pub fn of(pid: u32) -> Option<Self> {
+        Self::parse(&std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
+    }
+
     fn parse(status: &str) -> Option<Self> {
         let kilobytes = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name))?;

@@ -10,4 +10,5 @@ pub mod known_item;
 pub mod latency;
 pub mod limiter;
 pub mod load;
+pub mod sessions;
 pub mod soak;
