@@ -217,7 +217,9 @@ fn hunk_header(line: &str) -> Option<(Range<usize>, Range<usize>)> {
     let mut range = |sign: char| {
         let text = words.next()?.strip_prefix(sign)?;
         let (start, count) = text.split_once(',').unwrap_or((text, "1"));
-        let (start, count): (usize, usize) = (start.parse().ok()?, count.parse().ok()?);
+        // No file has more lines, and sums of these are far from the end of the numbers.
+        let (start, count): (u32, u32) = (start.parse().ok()?, count.parse().ok()?);
+        let (start, count) = (usize::try_from(start).ok()?, usize::try_from(count).ok()?);
         Some(start..start.checked_add(count)?)
     };
     Some((range('-')?, range('+')?))
@@ -286,5 +288,6 @@ mod tests {
             "--- a/x\n+++ b/x\n@@ -1,2 +1,3 @@\n a\n+b\n c\n@@ -10,2 +11,2 @@\n-x\n+--- y\n z\n";
         assert_eq!(added_ranges(diff), [2..3, 11..12]);
         assert!(added_ranges("garbage\n@@ -x +y @@\n+a").is_empty());
+        assert!(added_ranges("@@ -1,9 +18446744073709551614,1 @@\n+a\n b\n c").is_empty());
     }
 }

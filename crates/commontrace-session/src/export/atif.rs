@@ -424,13 +424,14 @@ fn place(stored: &mut Map<String, Value>, text_in: Option<&str>) {
 fn metrics(usage: &Value) -> Value {
     let count = |name: &str| usage.get(name).and_then(Value::as_u64);
     let cached = count("cache_read_input_tokens").or_else(|| count("cached_input_tokens"));
-    let beside = count("cache_read_input_tokens").unwrap_or(0)
-        + count("cache_creation_input_tokens").unwrap_or(0);
+    let beside = count("cache_read_input_tokens")
+        .unwrap_or(0)
+        .saturating_add(count("cache_creation_input_tokens").unwrap_or(0));
     let mut metrics = Map::new();
     let members = [
         (
             "prompt_tokens",
-            count("input_tokens").map(|input| input + beside),
+            count("input_tokens").map(|input| input.saturating_add(beside)),
         ),
         ("completion_tokens", count("output_tokens")),
         ("cached_tokens", cached),
@@ -461,7 +462,8 @@ impl Totals {
             ("cached_tokens", "total_cached_tokens"),
         ] {
             if let Some(count) = metrics.get(name).and_then(Value::as_u64) {
-                *self.sums.entry(total).or_default() += count;
+                let sum = self.sums.entry(total).or_default();
+                *sum = sum.saturating_add(count);
             }
         }
     }

@@ -155,8 +155,9 @@ fn editor(used: &Used<'_>, path: String) -> Option<Body> {
             let line = used
                 .arguments
                 .get("insert_line")
-                .and_then(Value::as_u64)
-                .and_then(|line| usize::try_from(line).ok())?;
+                .and_then(|line| line.as_u64().or_else(|| line.as_str()?.parse().ok()))
+                .and_then(|line| u32::try_from(line).ok())?;
+            let line = usize::try_from(line).ok()?;
             let text = used.first(&["new_str", "insert_text"])?;
             let ended = ended(text);
             let mut diff = diff::header(&path, true, true);

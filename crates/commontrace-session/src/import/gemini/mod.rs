@@ -472,7 +472,9 @@ fn model(
                 .and_then(|count| u64::try_from(count).ok())
                 .unwrap_or(0)
         };
-        let output = count(tokens.output) + count(tokens.thoughts) + count(tokens.tool);
+        let output = count(tokens.output)
+            .saturating_add(count(tokens.thoughts))
+            .saturating_add(count(tokens.tool));
         let state = desk.state(scene.key);
         state.used("input_tokens", count(tokens.input));
         state.used("cached_input_tokens", count(tokens.cached));

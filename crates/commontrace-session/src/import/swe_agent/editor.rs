@@ -73,32 +73,36 @@ pub(super) fn editor_arguments(rest: &str) -> Value {
     while let Some(rest) = options.strip_prefix("--") {
         let (name, after) = rest.split_once([' ', '=']).unwrap_or((rest, ""));
         let after = after.trim_start();
-        let (value, left) = match after.strip_prefix('\'') {
-            // Within single quotes a shell writes a quote as `'"'"'`.
-            Some(quoted) => {
-                let text = quoted.replace("'\"'\"'", "\u{0}");
-                let (value, left) = text.split_once('\'').unwrap_or((&text, ""));
-                let value = value.replace('\u{0}', "'");
-                let left = left.replace('\u{0}', "'\"'\"'");
-                (value, after[after.len() - left.len()..].to_owned())
-            }
-            None => {
-                let (value, left) = after.split_once(" --").unwrap_or((after, ""));
-                let left = if left.is_empty() {
-                    String::new()
-                } else {
-                    format!("--{left}")
-                };
-                (value.to_owned(), left)
-            }
-        };
-        put(name, &value);
-        options = &options[options.len().saturating_sub(left.trim_start().len())..];
-        if left.trim().is_empty() {
-            break;
+        if let Some(quoted) = after.strip_prefix('\'') {
+            let (value, left) = unquoted(quoted);
+            put(name, &value);
+            options = left.trim_start();
+        } else {
+            let end = after.find(" --").unwrap_or(after.len());
+            put(name, after[..end].trim_end());
+            options = after[end..].trim_start();
         }
     }
     Value::Object(arguments)
+}
+
+/// A text up to the single quote that ends it, and what follows. Within it, a shell writes a quote as
+/// `'"'"'`.
+fn unquoted(text: &str) -> (String, &str) {
+    let mut value = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('\'') {
+        value.push_str(&rest[..at]);
+        match rest[at..].strip_prefix("'\"'\"'") {
+            Some(after) => {
+                value.push('\'');
+                rest = after;
+            }
+            None => return (value, &rest[at + 1..]),
+        }
+    }
+    value.push_str(rest);
+    (value, "")
 }
 
 impl Editor {
@@ -170,5 +174,34 @@ impl Editor {
             out
         });
         Some((path, diff))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn arguments_are_read_as_a_shell_reads_them() {
+        for (typed, expected) in [
+            ("view /a.py", json!({"command": "view", "path": "/a.py"})),
+            (
+                "str_replace /a.py --old_str 'it'\"'\"'s\u{0} a\n' --new_str 'b'",
+                json!({"command": "str_replace", "path": "/a.py", "old_str": "it's\u{0} a\n", "new_str": "b"}),
+            ),
+            (
+                "insert /a.py --insert_line=3 --new_str x",
+                json!({"command": "insert", "path": "/a.py", "insert_line": "3", "new_str": "x"}),
+            ),
+            (
+                "create /a.py --file_text 'open",
+                json!({"command": "create", "path": "/a.py", "file_text": "open"}),
+            ),
+            ("", json!({"command": "", "path": ""})),
+        ] {
+            assert_eq!(editor_arguments(typed), expected, "{typed}");
+        }
     }
 }
