@@ -49,8 +49,24 @@ fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Result<()>
 
 fn is_recording(name: &str) -> bool {
     let ends = [".jsonl", ".jsonl.zst", ".json", ".traj"];
-    ends.iter().any(|end| name.ends_with(end)) && !name.ends_with(".meta.json")
+    let is_other = OTHERS.contains(&name) || name.ends_with(".meta.json");
+    ends.iter().any(|end| name.ends_with(end)) && !is_other
 }
+
+/// What agents and projects keep in the same folders under such names, and is no session. Named one by one
+/// they are read all the same.
+const OTHERS: &[&str] = &[
+    "history.jsonl",
+    "logs.json",
+    "package.json",
+    "package-lock.json",
+    "projects.json",
+    "sessions-index.json",
+    "session_index.jsonl",
+    "settings.json",
+    "settings.local.json",
+    "tsconfig.json",
+];
 
 /// Files of agents that others have set to work come after those that tell of it, and `x.cont-1.json` after
 /// `x.json`.
@@ -133,5 +149,83 @@ impl Beside {
             .read_to_end(&mut bytes)
             .ok()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_come_before_what_continues_them_and_other_files_are_left_out() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str| {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs::write(path, "{}").expect("a file");
+        };
+        for name in [
+            "p/s1/subagents/agent-a.jsonl",
+            "p/s1/subagents/agent-a.meta.json",
+            "p/s1/tool-results/b.json",
+            "p/s1.jsonl",
+            "p/t.cont-1.json",
+            "p/t.json",
+            "p/u.jsonl",
+            "p/u.jsonl.zst",
+            "p/v.jsonl.zst",
+            "p/settings.json",
+            "p/notes.txt",
+        ] {
+            write(name);
+        }
+        let found = files(folder.path()).expect("a folder can be read");
+        let names: Vec<_> = found
+            .iter()
+            .map(|path| {
+                path.strip_prefix(folder.path())
+                    .expect("below")
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "p/s1.jsonl",
+                "p/t.json",
+                "p/t.cont-1.json",
+                "p/u.jsonl",
+                "p/v.jsonl.zst",
+                "p/s1/subagents/agent-a.jsonl"
+            ]
+        );
+        let one = folder.path().join("p/settings.json");
+        assert_eq!(files(&one).expect("a file"), [one]);
+    }
+
+    #[test]
+    fn a_record_names_no_file_but_those_beside_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir_all(folder.path().join("s/tool-results")).expect("a folder");
+        fs::write(folder.path().join("s/tool-results/b.txt"), "whole").expect("a file");
+        fs::write(folder.path().join("s/secret"), "secret").expect("a file");
+        let beside = Beside::of(&folder.path().join("s.jsonl"));
+        assert_eq!(
+            beside
+                .tool_result("/anywhere/tool-results/b.txt")
+                .as_deref(),
+            Some("whole")
+        );
+        for name in [
+            "../secret",
+            "..",
+            "",
+            "/etc/hosts",
+            "tool-results/../../secret",
+            ".",
+        ] {
+            assert_eq!(beside.tool_result(name), None, "{name}");
+        }
     }
 }
