@@ -137,7 +137,7 @@ pub enum ImportError {
     Sink(#[source] SinkError),
 }
 
-/// Reads files one after the other and remembers what it has handed over: 20 bytes for each record, and a
+/// Reads files one after the other and remembers what it has handed over: 20 bytes for each record and event, and a
 /// header for each session.
 pub struct Importer {
     memory: Memory,
