@@ -104,6 +104,7 @@ impl Executor<'_> {
             dependencies,
             recipe,
             key: setup,
+            _place,
         } = self.set_up(side, tree).await?;
         let folders = self.folders(side, dependencies);
         let inside = self.runner().inside(&folders);
@@ -176,6 +177,7 @@ impl Executor<'_> {
             }
         }
         let _ = cache.prune();
+        let _ = setup::prune(&self.context.folder.join("dependencies"));
         Ok(ran)
     }
 
@@ -205,18 +207,24 @@ impl Executor<'_> {
             &identity,
             request.setup_network,
         );
-        let dependencies = self.context.folder.join("dependencies").join(&key);
-        let folders = self.folders(side, dependencies.clone());
-        let inside = self.runner().inside(&folders);
-        let recipe = recipe_for(&inside);
-        if recipe.command.is_empty() {
+        if recipe_for(&anywhere()).command.is_empty() {
+            let dependencies = self.work.join("dependencies");
             std::fs::create_dir_all(&dependencies).map_err(|e| io("make", &dependencies, &e))?;
+            let inside = self
+                .runner()
+                .inside(&self.folders(side, dependencies.clone()));
+            let recipe = recipe_for(&inside);
             return Ok(SetUp {
                 dependencies,
                 recipe,
                 key,
+                _place: None,
             });
         }
+        let dependencies = self.context.folder.join("dependencies").join(&key);
+        let folders = self.folders(side, dependencies.clone());
+        let inside = self.runner().inside(&folders);
+        let recipe = recipe_for(&inside);
         let place = self.lock(&key).await?;
         if !place.is_done() {
             (self.context.progress)(Progress::SettingUp { side });
@@ -226,6 +234,7 @@ impl Executor<'_> {
             dependencies,
             recipe,
             key,
+            _place: Some(place),
         })
     }
 
@@ -372,6 +381,8 @@ struct SetUp {
     dependencies: PathBuf,
     recipe: Recipe,
     key: String,
+    /// Keeps it from being removed meanwhile.
+    _place: Option<Place>,
 }
 
 /// Folders at places that are nowhere: what stays the same wherever they are.

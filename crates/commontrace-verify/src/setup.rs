@@ -252,36 +252,53 @@ pub fn put_added(dependencies: &Path, tree: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Where the dependencies of a key are, and whether they are complete.
+/// The most set-ups that are kept.
+const MAX_KEPT: usize = 20;
+
+/// Where the dependencies of a key are. While there is a value of this, nobody else sets them up anew or
+/// removes them.
 #[derive(Debug)]
 pub struct Place {
     /// The folder.
     pub folder: PathBuf,
     done: PathBuf,
-    _lock: std::fs::File,
+    lock: std::fs::File,
 }
 
 impl Place {
-    /// The place of a key under `cache`, for this caller alone until it is dropped; `None` while another
-    /// has it.
+    /// The place of a key under `cache`: to be read by any number if it is complete, otherwise for this
+    /// caller alone, who has to set it up. `None` while another is doing that.
     ///
     /// # Errors
     /// If it cannot be made.
     pub fn try_lock(cache: &Path, key: &str) -> std::io::Result<Option<Self>> {
         std::fs::create_dir_all(cache)?;
-        let lock = std::fs::File::create(cache.join(format!("{key}.lock")))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Some(Self {
-                folder: cache.join(key),
-                done: cache.join(format!("{key}.done")),
-                _lock: lock,
-            })),
+        let path = cache.join(format!("{key}.lock"));
+        let lock = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(path)?;
+        let place = Self {
+            folder: cache.join(key),
+            done: cache.join(format!("{key}.done")),
+            lock,
+        };
+        let locked = match place.lock.try_lock_shared() {
+            Ok(()) if place.is_done() => return Ok(Some(place)),
+            Ok(()) => {
+                place.lock.unlock()?;
+                place.lock.try_lock()
+            }
+            Err(error) => Err(error),
+        };
+        match locked {
+            Ok(()) => Ok(Some(place)),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
 
-    /// Whether the set-up was carried through before.
+    /// Whether the set-up was carried through.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.done.is_file() && self.folder.is_dir()
@@ -292,17 +309,64 @@ impl Place {
     /// # Errors
     /// If it cannot be made.
     pub fn begin(&self) -> std::io::Result<()> {
-        let _ = std::fs::remove_file(&self.done);
+        remove_if_there(&self.done)?;
         remove_folder(&self.folder)?;
         std::fs::create_dir_all(&self.folder)
     }
 
-    /// Notes that the set-up was carried through.
+    /// Notes that the set-up was carried through, and lets others read.
     ///
     /// # Errors
     /// If that cannot be written.
     pub fn done(&self) -> std::io::Result<()> {
-        std::fs::write(&self.done, "")
+        std::fs::write(&self.done, "")?;
+        // Turns the lock into one that others can have too.
+        self.lock.lock_shared()
+    }
+}
+
+/// Removes the oldest set-ups beyond what is kept, unless they are in use.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub fn prune(cache: &Path) -> std::io::Result<()> {
+    prune_to(cache, MAX_KEPT)
+}
+
+fn prune_to(cache: &Path, keep: usize) -> std::io::Result<()> {
+    let entries = match std::fs::read_dir(cache) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    let mut done = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let path = entry.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "done")
+        {
+            done.push((entry.metadata()?.modified()?, path));
+        }
+    }
+    done.sort_unstable();
+    let excess = done.len().saturating_sub(keep);
+    for (_, path) in done.into_iter().take(excess) {
+        let lock = std::fs::File::options()
+            .append(true)
+            .open(path.with_extension("lock"))?;
+        if lock.try_lock().is_ok() {
+            remove_if_there(&path)?;
+            remove_folder(&path.with_extension(""))?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_if_there(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -401,20 +465,39 @@ mod tests {
     #[test]
     fn a_set_up_that_was_stopped_begins_anew() {
         let cache = tempfile::tempdir().unwrap();
-        let place = Place::try_lock(cache.path(), "k").unwrap().unwrap();
-        assert!(Place::try_lock(cache.path(), "k").unwrap().is_none());
+        let lock = || Place::try_lock(cache.path(), "k").unwrap();
+        let place = lock().unwrap();
+        assert!(lock().is_none());
         place.begin().unwrap();
         std::fs::write(place.folder.join("half"), "").unwrap();
+        drop(place);
+        let place = lock().unwrap();
         assert!(!place.is_done());
         place.begin().unwrap();
         assert!(!place.folder.join("half").exists());
         place.done().unwrap();
-        drop(place);
-        assert!(
-            Place::try_lock(cache.path(), "k")
+        // What is complete can be read by any number.
+        assert!(lock().unwrap().is_done() && lock().unwrap().is_done());
+    }
+
+    #[test]
+    fn the_oldest_set_ups_make_room_unless_they_are_in_use() {
+        let cache = tempfile::tempdir().unwrap();
+        let mut used = Vec::new();
+        for (n, key) in ["a", "b", "c"].into_iter().enumerate() {
+            let place = Place::try_lock(cache.path(), key).unwrap().unwrap();
+            place.begin().unwrap();
+            place.done().unwrap();
+            let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(n as u64);
+            std::fs::File::open(&place.done)
                 .unwrap()
-                .unwrap()
-                .is_done()
-        );
+                .set_modified(time)
+                .unwrap();
+            used.push(place);
+        }
+        used.truncate(1);
+        prune_to(cache.path(), 1).unwrap();
+        let left = ["a", "b", "c"].map(|key| cache.path().join(key).is_dir());
+        assert_eq!(left, [true, false, true]);
     }
 }

@@ -329,7 +329,7 @@ async fn nothing_but_caches_is_left_behind() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     left.sort();
-    assert_eq!(left, ["dependencies", "repositories", "runs"]);
+    assert_eq!(left, ["repositories", "runs"]);
 }
 
 #[tokio::test]
