@@ -30,7 +30,7 @@ build: cargo ## build the release binary
 
 # With all features, which do nothing unless they are configured: so one build has the tests of both.
 test: cargo model postgres ## set everything up, then run all tests, on SQLite and on PostgreSQL
-	@scripts/install-tools.sh cc redis
+	@scripts/install-tools.sh cc git redis
 	@echo "== running the tests" >&2
 	@COMMONTRACE_TEST_MODEL_DIR="$$(realpath -m "$(MODEL_DIR)")" scripts/with-postgres.sh cargo test --workspace --locked --all-features
 

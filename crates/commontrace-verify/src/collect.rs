@@ -1,4 +1,5 @@
-//! Reads back the folder for reports after a run: a stranger's tests have written there.
+//! Reads back what a run has left: the folder for reports, which a stranger's tests have written to, and
+//! the output.
 
 use std::fs::File;
 use std::io::Read;
@@ -6,7 +7,9 @@ use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-use crate::report::MAX_REPORT_BYTES;
+use crate::plan::Instrumented;
+use crate::report::{MAX_REPORT_BYTES, Parsed, merge, parse_files, text};
+use crate::runner::End;
 
 const MAX_FILES: usize = 2_000;
 const MAX_DEPTH: usize = 8;
@@ -92,6 +95,54 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
         return Err(format!("is larger than {} MB", MAX_REPORT_BYTES >> 20));
     }
     Ok(bytes)
+}
+
+/// Results: from reports if there are any, and from the output for what writes none.
+pub(crate) fn results(
+    files: &[Vec<u8>],
+    output: &[u8],
+    end: End,
+    command: &Instrumented,
+) -> Parsed {
+    let report = parse_files(files.iter().map(Vec::as_slice));
+    let has_report = !report.is_empty() || !report.complete;
+    if !command.text_tools.is_empty() || (!has_report && !command.report_expected) {
+        let tools = if has_report || command.report_expected {
+            &command.text_tools
+        } else {
+            &command.tools
+        };
+        let text = text::parse(tools, output);
+        return merge(
+            [report, text]
+                .into_iter()
+                .filter(|p| !p.is_empty() || !p.complete)
+                .collect(),
+        );
+    }
+    // A run that was stopped may not have come to writing its report.
+    if !has_report && end == End::TimedOut {
+        return text::parse(&command.tools, output);
+    }
+    report
+}
+
+/// Takes the tree's own place out of ids: some tools name tests by absolute paths.
+pub(crate) fn relative(parsed: &mut Parsed, tree: &Path) {
+    let root = format!("{}/", tree.display());
+    let cut = |id: &mut String| {
+        if id.contains(&root) {
+            *id = id.replace(&root, "");
+        }
+    };
+    for result in &mut parsed.results {
+        cut(&mut result.id);
+    }
+    parsed.flaky.iter_mut().for_each(cut);
+    parsed
+        .results
+        .sort_by(|a, b| (&a.id, b.outcome).cmp(&(&b.id, a.outcome)));
+    parsed.results.dedup_by(|b, a| a.id == b.id);
 }
 
 #[cfg(test)]

@@ -12,10 +12,11 @@ use crate::outcome::TestResult;
 use crate::plan::{Instrumented, environment, instrument};
 use crate::progress::Progress;
 use crate::reason::Reason;
-use crate::report::{Confidence, PARSER_VERSION, Parsed, merge, parse_files, text};
-use crate::runner::{End, Folders, Job, Runner, RunnerError};
+use crate::report::{Confidence, PARSER_VERSION, go_json};
+use crate::runner::{End, Finished, Folders, Job, Runner, RunnerError};
 use crate::sets::RunOutcomes;
 use crate::setup::{self, Place, Recipe};
+use crate::tool::Tool;
 use crate::validity::{Evidence, Validity, judge};
 use crate::verdict::{RunSummary, Side, SideSummary, end_word, snippet};
 use crate::verify::{Context, Request};
@@ -104,6 +105,7 @@ impl Executor<'_> {
             dependencies,
             recipe,
             key: setup,
+            _place,
         } = self.set_up(side, tree).await?;
         let folders = self.folders(side, dependencies);
         let inside = self.runner().inside(&folders);
@@ -176,6 +178,7 @@ impl Executor<'_> {
             }
         }
         let _ = cache.prune();
+        let _ = setup::prune(&self.context.folder.join("dependencies"));
         Ok(ran)
     }
 
@@ -205,18 +208,24 @@ impl Executor<'_> {
             &identity,
             request.setup_network,
         );
-        let dependencies = self.context.folder.join("dependencies").join(&key);
-        let folders = self.folders(side, dependencies.clone());
-        let inside = self.runner().inside(&folders);
-        let recipe = recipe_for(&inside);
-        if recipe.command.is_empty() {
+        if recipe_for(&anywhere()).command.is_empty() {
+            let dependencies = self.work.join("dependencies");
             std::fs::create_dir_all(&dependencies).map_err(|e| io("make", &dependencies, &e))?;
+            let inside = self
+                .runner()
+                .inside(&self.folders(side, dependencies.clone()));
+            let recipe = recipe_for(&inside);
             return Ok(SetUp {
                 dependencies,
                 recipe,
                 key,
+                _place: None,
             });
         }
+        let dependencies = self.context.folder.join("dependencies").join(&key);
+        let folders = self.folders(side, dependencies.clone());
+        let inside = self.runner().inside(&folders);
+        let recipe = recipe_for(&inside);
         let place = self.lock(&key).await?;
         if !place.is_done() {
             (self.context.progress)(Progress::SettingUp { side });
@@ -226,6 +235,7 @@ impl Executor<'_> {
             dependencies,
             recipe,
             key,
+            _place: Some(place),
         })
     }
 
@@ -333,13 +343,13 @@ impl Executor<'_> {
         let parsed = blocking(move || {
             let output = std::fs::read(&log).map_err(|error| io("read", &log, &error))?;
             let found = collect::reports(&reports);
-            let mut parsed = read(&found.files, &output, end, &instrumented);
+            let mut parsed = collect::results(&found.files, &output, end, &instrumented);
             if !found.refused.is_empty() {
                 parsed.complete = false;
                 parsed.confidence = parsed.confidence.min(Confidence::Low);
                 parsed.warnings.extend(found.refused.into_iter().take(5));
             }
-            relative(&mut parsed, &root);
+            collect::relative(&mut parsed, &root);
             Ok(parsed)
         })
         .await?;
@@ -352,7 +362,7 @@ impl Executor<'_> {
         Ok(Record {
             end: finished.end,
             parsed,
-            snippet: snippet(&finished.head, &finished.tail, finished.omitted),
+            snippet: shown(&finished, &command.instrumented.tools),
             tail: String::from_utf8_lossy(&end_of_output[from..]).into_owned(),
             isolation: finished.isolation,
             duration_ms: u64::try_from(finished.duration.as_millis()).unwrap_or(u64::MAX),
@@ -372,6 +382,8 @@ struct SetUp {
     dependencies: PathBuf,
     recipe: Recipe,
     key: String,
+    /// Keeps it from being removed meanwhile.
+    _place: Option<Place>,
 }
 
 /// Folders at places that are nowhere: what stays the same wherever they are.
@@ -382,49 +394,6 @@ fn anywhere() -> Folders {
         scratch: "/scratch".into(),
         dependencies: "/dependencies".into(),
     }
-}
-
-/// Results: from reports if there are any, and from the output for what writes none.
-fn read(files: &[Vec<u8>], output: &[u8], end: End, command: &Instrumented) -> Parsed {
-    let report = parse_files(files.iter().map(Vec::as_slice));
-    let has_report = !report.is_empty() || !report.complete;
-    if !command.text_tools.is_empty() || (!has_report && !command.report_expected) {
-        let tools = if has_report || command.report_expected {
-            &command.text_tools
-        } else {
-            &command.tools
-        };
-        let text = text::parse(tools, output);
-        return merge(
-            [report, text]
-                .into_iter()
-                .filter(|p| !p.is_empty() || !p.complete)
-                .collect(),
-        );
-    }
-    // A run that was stopped may not have come to writing its report.
-    if !has_report && end == End::TimedOut {
-        return text::parse(&command.tools, output);
-    }
-    report
-}
-
-/// Takes the tree's own place out of ids: some tools name tests by absolute paths.
-fn relative(parsed: &mut Parsed, tree: &Path) {
-    let root = format!("{}/", tree.display());
-    let cut = |id: &mut String| {
-        if id.contains(&root) {
-            *id = id.replace(&root, "");
-        }
-    };
-    for result in &mut parsed.results {
-        cut(&mut result.id);
-    }
-    parsed.flaky.iter_mut().for_each(cut);
-    parsed
-        .results
-        .sort_by(|a, b| (&a.id, b.outcome).cmp(&(&b.id, a.outcome)));
-    parsed.results.dedup_by(|b, a| a.id == b.id);
 }
 
 /// Work on files or on large texts, which would hold up whatever else this thread has to do.
@@ -439,6 +408,18 @@ async fn blocking<T: Send + 'static>(
                 message: format!("reading the results failed: {error}"),
             })
         })
+}
+
+/// The output as a person would have seen it, cut.
+fn shown(finished: &Finished, tools: &[Tool]) -> String {
+    if tools == [Tool::Go] {
+        let (head, tail) = (
+            go_json::output(&finished.head),
+            go_json::output(&finished.tail),
+        );
+        return snippet(&head, &tail, finished.omitted);
+    }
+    snippet(&finished.head, &finished.tail, finished.omitted)
 }
 
 /// An empty folder.

@@ -44,12 +44,14 @@ pub mod unstable;
 pub mod validity;
 pub mod verdict;
 pub mod verify;
+mod workplace;
 
 pub use outcome::{Outcome, TestResult};
 pub use reason::Reason;
 pub use runner::Runner;
 pub use verdict::{Status, Verdict};
 pub use verify::{Request, verify};
+pub use workplace::reap;
 
 /// The version of the rules by which verdicts are made. Part of the key of every cached result.
 pub const RUNNER_VERSION: &str = concat!("commontrace-verify/", env!("CARGO_PKG_VERSION"), "+1");

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::decide::{Decision, Material, decide};
 use crate::execute::{Executor, Ran, Stop};
-use crate::git::{Edit, Protocol, Repository, Source, remove_folder};
+use crate::git::{Edit, Protocol, Repository, Source};
 use crate::progress::Progress;
 use crate::reason::Reason;
 use crate::report::Confidence;
@@ -19,6 +19,7 @@ use crate::setup::Setup;
 use crate::trees::{Trees, trees};
 use crate::validity::Validity;
 use crate::verdict::{Basis, Counts, Flag, Lists, MAX_LISTED, Side, Verdict};
+use crate::workplace::Workplace;
 
 /// The change that is to be verified.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -173,19 +174,14 @@ async fn attempt(request: &Request, context: &Context<'_>) -> Result<Verified, S
     }
     (context.progress)(Progress::Fetching);
     let source = Source::new(&request.repository, context.protocols)?;
+    let work = Workplace::new(context.folder).map_err(|error| Stop {
+        reason: Reason::Io,
+        message: format!("cannot write to `{}`: {error}", context.folder.display()),
+    })?;
     let cache = context.folder.join("repositories");
-    let repository = Repository::open(&cache, source, context.fetch_limit, &context.cancel).await?;
-    let work = tempfile::Builder::new()
-        .prefix("work-")
-        .tempdir_in(context.folder)
-        .map_err(|error| Stop {
-            reason: Reason::Io,
-            message: format!("cannot write to `{}`: {error}", context.folder.display()),
-        })?;
-    let result = Box::pin(run_all(request, context, &repository, work.path())).await;
-    // Tests may have left what only this can remove.
-    let _ = remove_folder(work.path());
-    result
+    let limit = context.fetch_limit;
+    let repository = Repository::open(&cache, work.path(), source, limit, &context.cancel).await?;
+    Box::pin(run_all(request, context, &repository, work.path())).await
 }
 
 async fn run_all(

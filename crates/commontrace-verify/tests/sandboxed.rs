@@ -114,7 +114,7 @@ async fn limits_are_infrastructure_or_a_timeout() {
     let mut request = request(&repository, "[ $fixed = 0 ] || sleep 600");
     request.runs = 1;
     request.limits = Limits {
-        wall: Duration::from_secs(2),
+        wall: Duration::from_secs(5),
         ..Limits::default()
     };
     let verdict = check(&request, Toolchains::default()).await;

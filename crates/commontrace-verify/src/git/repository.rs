@@ -36,17 +36,20 @@ pub struct Repository {
     pub(super) dir: PathBuf,
     pub(super) config: PathBuf,
     pub(super) cancel: CancellationToken,
+    scratch: PathBuf,
     source: Source,
     fetch_limit: Duration,
 }
 
 impl Repository {
-    /// The repository's place under `cache`, made if it is not there. Nothing is fetched yet.
+    /// The repository's place under `cache`, made if it is not there. Nothing is fetched yet. `scratch` is
+    /// a folder for what is needed for a moment.
     ///
     /// # Errors
     /// If the cache cannot be written or there is no `git`.
     pub async fn open(
         cache: &Path,
+        scratch: &Path,
         source: Source,
         fetch_limit: Duration,
         cancel: &CancellationToken,
@@ -70,6 +73,7 @@ impl Repository {
             dir,
             config,
             cancel: cancel.clone(),
+            scratch: scratch.to_owned(),
             source,
             fetch_limit,
         };
@@ -303,8 +307,8 @@ impl Repository {
     pub(super) async fn index(&self, tree: Option<&TreeId>) -> Result<TempDir, GitError> {
         let folder = tempfile::Builder::new()
             .prefix("index-")
-            .tempdir_in(&self.dir)
-            .map_err(|error| GitError::io("write to", &self.dir, &error))?;
+            .tempdir_in(&self.scratch)
+            .map_err(|error| GitError::io("write to", &self.scratch, &error))?;
         if let Some(tree) = tree {
             let ran = self
                 .git()

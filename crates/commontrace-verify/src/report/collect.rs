@@ -27,7 +27,7 @@ pub struct Collector {
 impl Collector {
     /// Adds a result. Results without an id are counted as failures outside of tests, if they failed.
     pub fn add(&mut self, id: &str, outcome: Outcome, detail: Option<&str>) {
-        let id = id.trim();
+        let id = bounded(id);
         if id.is_empty() {
             if outcome.failed() {
                 self.failure_outside_tests("a failed test without a name");
@@ -39,7 +39,7 @@ impl Collector {
             .filter(|_| outcome != Outcome::Pass)
             .map(short)
             .filter(|d| !d.is_empty());
-        match self.results.entry(bounded(id)) {
+        match self.results.entry(id) {
             Entry::Occupied(mut kept) => {
                 self.duplicates += 1;
                 if outcome > kept.get().0 {

@@ -96,6 +96,26 @@ pub fn parse(bytes: &[u8]) -> Parsed {
     collector.into_report(Source::GoJson)
 }
 
+/// What the tests and `go` itself printed, without the events around it.
+#[must_use]
+pub fn output(bytes: &[u8]) -> Vec<u8> {
+    #[derive(Deserialize)]
+    struct Printed {
+        #[serde(rename = "Output", default)]
+        output: String,
+    }
+    let mut out = Vec::with_capacity(bytes.len() / 2);
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        match serde_json::from_slice::<Printed>(line) {
+            Ok(printed) if line.starts_with(b"{") => {
+                out.extend_from_slice(printed.output.as_bytes());
+            }
+            _ => out.extend_from_slice(line),
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +158,12 @@ mod tests {
         let parsed = parse(log.as_bytes());
         assert!(parsed.build_failed && parsed.results.is_empty());
         assert_eq!(parsed.warnings, ["m/b [m/b.test] does not build"]);
+    }
+
+    #[test]
+    fn the_output_is_what_was_printed() {
+        let log = "{\"Action\":\"start\",\"Package\":\"m\"}\n{\"Action\":\"output\",\"Output\":\"--- FAIL: T\\n\"}\nexit status 1\n";
+        assert_eq!(output(log.as_bytes()), b"--- FAIL: T\nexit status 1\n");
     }
 
     #[test]

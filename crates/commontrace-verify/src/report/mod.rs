@@ -42,6 +42,24 @@ pub const PARSER_VERSION: u32 = 1;
 
 const MAX_WARNINGS: usize = 20;
 
+/// Every parser by name: what a fuzzer has to drive.
+pub const PARSERS: [(&str, text::Parser); 14] = [
+    ("any_report", parse_file),
+    ("junit_xml", junit::parse),
+    ("go_json", go_json::parse),
+    ("jest_json", jest::parse),
+    ("mocha_json", mocha::parse),
+    ("ctrf", ctrf::parse),
+    ("tap", tap::parse),
+    ("libtest_json", libtest_json::parse),
+    ("cargo_text", text::cargo::parse),
+    ("nextest_text", text::nextest::parse),
+    ("pytest_text", text::pytest::parse),
+    ("go_text", text::go::parse),
+    ("unittest_text", text::unittest::parse),
+    ("jest_text", text::jest::parse),
+];
+
 /// What results were read from.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,

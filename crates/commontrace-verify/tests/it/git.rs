@@ -21,7 +21,7 @@ impl Opened {
         let source = Source::new(&from.url(), &[Protocol::File]).unwrap();
         let cancel = CancellationToken::new();
         let limit = Duration::from_secs(60);
-        let repository = Repository::open(folder.path(), source, limit, &cancel)
+        let repository = Repository::open(folder.path(), folder.path(), source, limit, &cancel)
             .await
             .unwrap();
         Self { repository, folder }
@@ -376,7 +376,7 @@ async fn a_cancelled_fetch_ends() {
     let source = Source::new(&remote.url(), &[Protocol::File]).unwrap();
     let cancel = CancellationToken::new();
     let limit = Duration::from_secs(60);
-    let repository = Repository::open(folder.path(), source, limit, &cancel)
+    let repository = Repository::open(folder.path(), folder.path(), source, limit, &cancel)
         .await
         .unwrap();
     cancel.cancel();

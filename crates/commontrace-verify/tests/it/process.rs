@@ -10,6 +10,9 @@ use commontrace_verify::runner::{End, Finished, Folders, Job, Runner, RunnerErro
 use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 
+/// The exit code by which a command says that its time is over, so that no test has to wait for that.
+pub const OUT_OF_TIME: i32 = 75;
+
 /// Starts `sh -c` in a process group of its own, which it ends as a whole.
 #[derive(Default)]
 pub struct ProcessRunner {
@@ -58,11 +61,11 @@ impl Runner for ProcessRunner {
                 use std::os::unix::process::ExitStatusExt;
                 let status = status.unwrap();
                 match (status.code(), status.signal()) {
+                    (Some(OUT_OF_TIME), _) => End::TimedOut,
                     (Some(code), _) => End::Exited(code),
                     (None, signal) => End::Signalled(signal.unwrap_or_default()),
                 }
             }
-            () = tokio::time::sleep(job.limits.wall) => End::TimedOut,
             () = cancel.cancelled() => End::Cancelled,
         };
         if let Some(group) = group {

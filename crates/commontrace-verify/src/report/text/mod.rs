@@ -11,15 +11,19 @@ pub mod nextest;
 pub mod pytest;
 pub mod unittest;
 
-use super::{Confidence, Parsed, go_json, libtest_json, tap};
+use super::{
+    Confidence, Parsed, go_json, jest as jest_json, libtest_json, mocha as mocha_json, tap,
+};
 use crate::tool::Tool;
 
 /// A parser's entry: bytes in, what it found out.
 pub type Parser = fn(&[u8]) -> Parsed;
 
 /// Every parser of output, for when the command does not tell.
-const ALL: [Parser; 9] = [
+const ALL: [Parser; 11] = [
     go_json::parse,
+    jest_json::parse,
+    mocha_json::parse,
     libtest_json::parse,
     tap::parse,
     cargo::parse,
@@ -35,10 +39,14 @@ const ALL: [Parser; 9] = [
 pub fn parse(tools: &[Tool], output: &[u8]) -> Parsed {
     let known = tools.iter().flat_map(|tool| parsers(*tool).iter().copied());
     let found = best(known, output);
-    if found.is_empty() {
-        best(ALL.into_iter(), output)
-    } else {
-        found
+    if !found.is_empty() {
+        return found;
+    }
+    // What is recognised by its looks alone is never sure, not even a whole report.
+    let found = best(ALL.into_iter(), output);
+    Parsed {
+        confidence: found.confidence.min(Confidence::Medium),
+        ..found
     }
 }
 
@@ -50,7 +58,8 @@ fn parsers(tool: Tool) -> &'static [Parser] {
         Tool::Pytest => &[pytest::parse],
         Tool::Unittest => &[unittest::parse],
         Tool::Go => &[go_json::parse, go::parse],
-        Tool::Jest | Tool::Vitest | Tool::Mocha => &[jest::parse, tap::parse],
+        Tool::Jest | Tool::Vitest => &[jest_json::parse, jest::parse, tap::parse],
+        Tool::Mocha => &[mocha_json::parse, jest::parse, tap::parse],
         Tool::Node => &[tap::parse, jest::parse],
         Tool::Tap => &[tap::parse],
         Tool::Maven | Tool::Gradle | Tool::Other => &[],

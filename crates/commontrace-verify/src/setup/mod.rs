@@ -3,15 +3,18 @@
 //! What a set-up puts into its folder is there in the tests, read-only; what it adds to the tree itself
 //! (`node_modules`) is kept too and put into every tree that has the same manifests.
 
-use std::collections::BTreeSet;
-use std::fs::TryLockError;
-use std::path::{Path, PathBuf};
+mod added;
+mod place;
+
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::git::remove_folder;
 use crate::runner::Folders;
+
+pub use added::{keep_added, paths, put_added};
+pub use place::{Place, prune};
 
 /// Files that say what a project depends on, in the root of a tree.
 const MANIFESTS: [&str; 18] = [
@@ -34,9 +37,6 @@ const MANIFESTS: [&str; 18] = [
     "Gemfile.lock",
     "Makefile",
 ];
-
-/// The folder, within that of the dependencies, for what a set-up added to the tree.
-const ADDED: &str = "added-to-tree";
 
 /// Which set-up is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -173,141 +173,10 @@ pub fn key(recipe: &Recipe, tree: &Path, identity: &str, network: bool) -> Strin
         .collect()
 }
 
-/// Every path below a folder, relative to it. Links are not followed.
-///
-/// # Errors
-/// If a folder cannot be read.
-pub fn paths(root: &Path) -> std::io::Result<BTreeSet<PathBuf>> {
-    let mut found = BTreeSet::new();
-    let mut folders = vec![PathBuf::new()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(root.join(&folder))? {
-            let entry = entry?;
-            let path = folder.join(entry.file_name());
-            if entry.file_type()?.is_dir() {
-                folders.push(path.clone());
-            }
-            found.insert(path);
-        }
-    }
-    Ok(found)
-}
-
-/// Moves what a set-up added to a tree to its dependencies. `before` is what was there.
-///
-/// # Errors
-/// If something cannot be moved.
-pub fn keep_added(
-    tree: &Path,
-    before: &BTreeSet<PathBuf>,
-    dependencies: &Path,
-) -> std::io::Result<()> {
-    let mut folders = vec![PathBuf::new()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(tree.join(&folder))? {
-            let entry = entry?;
-            let path = folder.join(entry.file_name());
-            if !before.contains(&path) {
-                let kept = dependencies.join(ADDED).join(&path);
-                if let Some(parent) = kept.parent() {
-                    std::fs::create_dir_all(parent)?;
-                }
-                std::fs::rename(entry.path(), kept)?;
-            } else if entry.file_type()?.is_dir() {
-                folders.push(path);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Puts what the set-up added into a tree. What the tree has itself stays.
-///
-/// # Errors
-/// If something cannot be copied.
-pub fn put_added(dependencies: &Path, tree: &Path) -> std::io::Result<()> {
-    let from = dependencies.join(ADDED);
-    if !from.is_dir() {
-        return Ok(());
-    }
-    // Folders come before what is in them, as their paths are shorter.
-    for path in paths(&from)? {
-        let (source, target) = (from.join(&path), tree.join(&path));
-        let through_link = target
-            .ancestors()
-            .take_while(|p| *p != tree)
-            .any(Path::is_symlink);
-        let kind = source.symlink_metadata()?.file_type();
-        if through_link || (target.symlink_metadata().is_ok() && !kind.is_dir()) {
-            continue;
-        }
-        if kind.is_dir() {
-            std::fs::create_dir_all(&target)?;
-        } else if kind.is_symlink() {
-            std::os::unix::fs::symlink(std::fs::read_link(&source)?, &target)?;
-        } else if kind.is_file() {
-            std::fs::copy(&source, &target)?;
-        }
-    }
-    Ok(())
-}
-
-/// Where the dependencies of a key are, and whether they are complete.
-#[derive(Debug)]
-pub struct Place {
-    /// The folder.
-    pub folder: PathBuf,
-    done: PathBuf,
-    _lock: std::fs::File,
-}
-
-impl Place {
-    /// The place of a key under `cache`, for this caller alone until it is dropped; `None` while another
-    /// has it.
-    ///
-    /// # Errors
-    /// If it cannot be made.
-    pub fn try_lock(cache: &Path, key: &str) -> std::io::Result<Option<Self>> {
-        std::fs::create_dir_all(cache)?;
-        let lock = std::fs::File::create(cache.join(format!("{key}.lock")))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Some(Self {
-                folder: cache.join(key),
-                done: cache.join(format!("{key}.done")),
-                _lock: lock,
-            })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
-    }
-
-    /// Whether the set-up was carried through before.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
-        self.done.is_file() && self.folder.is_dir()
-    }
-
-    /// Makes the folder anew: what a set-up that was stopped has left is not to be trusted.
-    ///
-    /// # Errors
-    /// If it cannot be made.
-    pub fn begin(&self) -> std::io::Result<()> {
-        let _ = std::fs::remove_file(&self.done);
-        remove_folder(&self.folder)?;
-        std::fs::create_dir_all(&self.folder)
-    }
-
-    /// Notes that the set-up was carried through.
-    ///
-    /// # Errors
-    /// If that cannot be written.
-    pub fn done(&self) -> std::io::Result<()> {
-        std::fs::write(&self.done, "")
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn folders() -> Folders {
@@ -370,51 +239,5 @@ mod tests {
         let key = |tree: &tempfile::TempDir| key(&recipe, tree.path(), "x", false);
         assert_ne!(key(&one), key(&two));
         assert_eq!(key(&one), key(&tree(&["Cargo.toml", "README"])));
-    }
-
-    #[test]
-    fn what_a_set_up_adds_to_the_tree_goes_into_other_trees() {
-        let (tree, other, kept) = (tree(&["a"]), tree(&["a"]), tempfile::tempdir().unwrap());
-        let before = paths(tree.path()).unwrap();
-        std::fs::create_dir_all(tree.path().join("node_modules/x")).unwrap();
-        std::fs::write(tree.path().join("node_modules/x/y"), "1").unwrap();
-        std::os::unix::fs::symlink("x/y", tree.path().join("node_modules/link")).unwrap();
-        keep_added(tree.path(), &before, kept.path()).unwrap();
-        assert_eq!(paths(tree.path()).unwrap(), before);
-        put_added(kept.path(), other.path()).unwrap();
-        assert_eq!(
-            std::fs::read_to_string(other.path().join("node_modules/link")).unwrap(),
-            "1"
-        );
-    }
-
-    #[test]
-    fn nothing_is_added_through_a_link() {
-        let (kept, other, outside) = (tempfile::tempdir().unwrap(), tree(&[]), tree(&[]));
-        std::fs::create_dir_all(kept.path().join(ADDED).join("lib")).unwrap();
-        std::fs::write(kept.path().join(ADDED).join("lib/x"), "1").unwrap();
-        std::os::unix::fs::symlink(outside.path(), other.path().join("lib")).unwrap();
-        put_added(kept.path(), other.path()).unwrap();
-        assert!(paths(outside.path()).unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_set_up_that_was_stopped_begins_anew() {
-        let cache = tempfile::tempdir().unwrap();
-        let place = Place::try_lock(cache.path(), "k").unwrap().unwrap();
-        assert!(Place::try_lock(cache.path(), "k").unwrap().is_none());
-        place.begin().unwrap();
-        std::fs::write(place.folder.join("half"), "").unwrap();
-        assert!(!place.is_done());
-        place.begin().unwrap();
-        assert!(!place.folder.join("half").exists());
-        place.done().unwrap();
-        drop(place);
-        assert!(
-            Place::try_lock(cache.path(), "k")
-                .unwrap()
-                .unwrap()
-                .is_done()
-        );
     }
 }
