@@ -50,7 +50,10 @@ pub(crate) enum Stage {
         inner: Box<Plan>,
     },
     /// The namespaces are there already, and this is their first process.
-    Entered,
+    Entered {
+        /// Folders to copy before the command starts: from where, and to where.
+        copy: Option<[OsString; 2]>,
+    },
     /// Nothing does.
     Open,
 }

@@ -1,8 +1,10 @@
 //! The sandbox's first process: starts the command, buries the dead, watches the limits that no
 //! control group holds, and ends everything when the command has ended.
 
+use std::ffi::OsStr;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
+use std::process::Command;
 use std::time::Duration;
 
 use rustix::fs::Mode;
@@ -23,6 +25,15 @@ pub(super) fn run(plan: &Plan, control: &Control) -> Result<(), Failure> {
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(|err| Failure::step("becoming the parent of orphans", err))?;
     }
+    if let Stage::Entered {
+        copy: Some([from, to]),
+    } = &plan.stage
+    {
+        copy(from, to)?;
+    }
+    // The command has the same user as this process, and must not get at what it still may do.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|err| Failure::step("hiding from the command", err))?;
     let (report, command_report) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
         .map_err(|err| Failure::step("making a pipe", err))?;
     let command = sys::fork().map_err(|err| Failure::step("starting a process", err))?;
@@ -32,17 +43,15 @@ pub(super) fn run(plan: &Plan, control: &Control) -> Result<(), Failure> {
         return Ok(());
     };
     drop(command_report);
-    // The command has the same user as this process, and must not get at what it still may do.
-    let hardened = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .and_then(|()| match plan.stage {
-            Stage::Open => Ok(()),
-            Stage::Enter { .. } | Stage::Wrap { .. } | Stage::Entered => {
-                restrict::drop_capabilities()
-            }
-        })
-        .map_err(std::io::Error::from)
-        .and_then(|()| drop_output());
-    hardened.map_err(|err| Failure::step("giving up rights", err))?;
+    let done = match plan.stage {
+        Stage::Open => Ok(()),
+        Stage::Enter { .. } | Stage::Wrap { .. } | Stage::Entered { .. } => {
+            restrict::drop_capabilities()
+        }
+    };
+    done.map_err(std::io::Error::from)
+        .and_then(|()| drop_output())
+        .map_err(|err| Failure::step("giving up rights", err))?;
     match read_report(report)? {
         Message::Failed(failure) => return Err(failure),
         started => control.say(&started),
@@ -67,6 +76,30 @@ pub(super) fn run(plan: &Plan, control: &Control) -> Result<(), Failure> {
         control.say(&Message::Gone { cpu, largest });
     }
     Ok(())
+}
+
+/// Copies a folder with all that is in it.
+fn copy(from: &OsStr, to: &OsStr) -> Result<(), Failure> {
+    let mut all = from.to_owned();
+    all.push("/.");
+    let done = Command::new("/bin/cp")
+        .arg("-a")
+        .arg(all)
+        .arg(to)
+        .env_clear()
+        .output();
+    let done = done.map_err(|err| Failure::step("running `cp`", err))?;
+    match done.status.success() {
+        true => Ok(()),
+        false => {
+            let reason = String::from_utf8_lossy(&done.stderr);
+            let what = format!("copying the tree to `{}`", to.display());
+            Err(Failure::step(
+                what,
+                reason.lines().next().unwrap_or_default(),
+            ))
+        }
+    }
 }
 
 /// What the command's process had to say before it became the command.

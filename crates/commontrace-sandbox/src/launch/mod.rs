@@ -77,7 +77,7 @@ fn launch(plan: &Plan, control: &Control) -> Result<(), Failure> {
             files,
             inner,
         } => wrap::become_wrapper(program, args, files, inner, control),
-        Stage::Entered | Stage::Open => init::run(plan, control),
+        Stage::Entered { .. } | Stage::Open => init::run(plan, control),
     }
 }
 
