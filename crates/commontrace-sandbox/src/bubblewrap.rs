@@ -117,7 +117,7 @@ impl Args {
             Step::Devpts(_) => {}
             Step::Seal(at) => self.add([OsStr::new("--remount-ro"), &at]),
             // Before version 0.11 it has none, and later one without a limit.
-            Step::Overlay { host, at, size } => {
+            Step::Overlay { host, at, size, .. } => {
                 self.step(Step::Tmpfs {
                     at,
                     size,

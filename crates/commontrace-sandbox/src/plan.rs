@@ -112,6 +112,9 @@ pub(crate) enum Step {
         at: OsString,
         /// How many bytes can be written.
         size: u64,
+        /// Whether to copy all of it instead, since some of it belongs to others: the kernel cannot lay an
+        /// overlay over what it cannot give to the same owner.
+        copy: bool,
     },
     /// Makes a mounted file system read-only.
     Seal(OsString),

@@ -1,10 +1,8 @@
 //! The sandbox's first process: starts the command, buries the dead, watches the limits that no
 //! control group holds, and ends everything when the command has ended.
 
-use std::ffi::OsStr;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
-use std::process::Command;
 use std::time::Duration;
 
 use rustix::fs::Mode;
@@ -12,7 +10,7 @@ use rustix::process::{DumpableBehavior, Pid, WaitOptions, WaitStatus};
 
 use super::control::{Control, drop_output};
 use super::watch::Watcher;
-use super::{descendants, restrict, sys};
+use super::{copy, descendants, restrict, sys};
 use crate::plan::{Failure, Message, Plan, Stage, Status};
 
 /// How often the limits are looked at. A program can get hold of some 100 MB in that time.
@@ -29,7 +27,7 @@ pub(super) fn run(plan: &Plan, control: &Control) -> Result<(), Failure> {
         copy: Some([from, to]),
     } = &plan.stage
     {
-        copy(from, to)?;
+        copy::all(from, to).map_err(|err| Failure::step("copying the tree", err))?;
     }
     // The command has the same user as this process, and must not get at what it still may do.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
@@ -76,30 +74,6 @@ pub(super) fn run(plan: &Plan, control: &Control) -> Result<(), Failure> {
         control.say(&Message::Gone { cpu, largest });
     }
     Ok(())
-}
-
-/// Copies a folder with all that is in it.
-fn copy(from: &OsStr, to: &OsStr) -> Result<(), Failure> {
-    let mut all = from.to_owned();
-    all.push("/.");
-    let done = Command::new("/bin/cp")
-        .arg("-a")
-        .arg(all)
-        .arg(to)
-        .env_clear()
-        .output();
-    let done = done.map_err(|err| Failure::step("running `cp`", err))?;
-    match done.status.success() {
-        true => Ok(()),
-        false => {
-            let reason = String::from_utf8_lossy(&done.stderr);
-            let what = format!("copying the tree to `{}`", to.display());
-            Err(Failure::step(
-                what,
-                reason.lines().next().unwrap_or_default(),
-            ))
-        }
-    }
 }
 
 /// What the command's process had to say before it became the command.

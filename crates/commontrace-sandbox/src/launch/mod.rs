@@ -10,6 +10,7 @@
 //! If the launcher dies, so does the sandbox's first process, and with it, by the kernel, all others.
 
 mod control;
+mod copy;
 mod descendants;
 mod init;
 mod namespaces;
