@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 use crate::layout::{self, GID, HOST_NAME, UID};
-use crate::outcome::Backend;
 use crate::plan::{Access, Plan, Stage, Step};
 use crate::run::Job;
+use crate::spec::{TREE, TreeMode};
 
 /// Where the launcher appears inside.
 pub(crate) const LAUNCHER: &str = "/.launcher";
 /// Where its plan appears inside.
 pub(crate) const PLAN: &str = "/.plan";
+/// Where the tree appears if it is copied.
+const ORIGINAL: &str = "/.tree";
 /// Where the program can be; the host's environment is not asked.
 const PLACES: &[&str] = &["/usr/bin", "/usr/local/bin", "/bin"];
 
@@ -55,10 +57,7 @@ pub(crate) fn stage(job: &Job<'_>, inner: Plan) -> Result<Stage, Error> {
     ]);
     args.add(["--cap-drop", "ALL"]);
     for step in layout::steps(job.spec, &job.paths, None) {
-        args.step(step).map_err(|what| Error::Unsupported {
-            backend: Backend::Bubblewrap,
-            what,
-        })?;
+        args.step(step);
     }
     args.add([
         OsStr::new("--ro-bind"),
@@ -76,6 +75,11 @@ pub(crate) fn stage(job: &Job<'_>, inner: Plan) -> Result<Stage, Error> {
     })
 }
 
+/// What has to be copied in there, where there is no overlay.
+pub(crate) fn copied(mode: TreeMode) -> Option<[OsString; 2]> {
+    matches!(mode, TreeMode::Overlay { .. }).then(|| [ORIGINAL, TREE].map(OsString::from))
+}
+
 #[derive(Default)]
 struct Args {
     args: Vec<OsString>,
@@ -88,7 +92,7 @@ impl Args {
             .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
     }
 
-    fn step(&mut self, step: Step) -> Result<(), String> {
+    fn step(&mut self, step: Step) {
         match step {
             Step::Dir(at) => self.add([OsStr::new("--dir"), &at]),
             Step::Symlink { at, to } => self.add([OsStr::new("--symlink"), &to, &at]),
@@ -112,14 +116,15 @@ impl Args {
             // There is no option for them but with a whole `/dev`.
             Step::Devpts(_) => {}
             Step::Seal(at) => self.add([OsStr::new("--remount-ro"), &at]),
-            Step::Overlay { .. } => {
-                return Err(
-                    "keep changes of the tree in memory; give it a copy of the tree to read \
-                            and write"
-                        .into(),
-                );
+            // Before version 0.11 it has none, and later one without a limit.
+            Step::Overlay { host, at, size, .. } => {
+                self.step(Step::Tmpfs {
+                    at,
+                    size,
+                    mode: 0o755,
+                });
+                self.add([OsStr::new("--ro-bind"), &host, OsStr::new(ORIGINAL)]);
             }
         }
-        Ok(())
     }
 }

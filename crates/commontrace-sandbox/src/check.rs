@@ -13,30 +13,21 @@ use crate::{Error, run};
 pub struct Finding {
     /// The backend.
     pub backend: Backend,
-    /// What came of running `true` in it, or why that was not possible.
-    pub result: Result<Outcome, Error>,
+    /// What it offers, or why it does not work.
+    pub result: Result<String, Error>,
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.result {
-            Ok(outcome) => {
-                let by = outcome.isolation.enforcement;
-                write!(f, "{}; memory by {}", outcome.isolation, by.memory)?;
-                write!(
-                    f,
-                    ", processes by {}, processor time by {}",
-                    by.processes, by.cpu
-                )?;
-                write!(f, ", disk by {}; {:.1?}", by.disk, outcome.usage.wall)
-            }
+            Ok(offers) => write!(f, "{}: works: {offers}", self.backend),
             Err(err) => write!(f, "{}: does not work: {err}", self.backend),
         }
     }
 }
 
-/// Tries the embedded backend and bubblewrap with a command that does nothing. The first that works
-/// is what [`Wanted::Auto`] uses.
+/// Tries every backend: the embedded one and bubblewrap with a command that does nothing, engines by
+/// asking for their version. The first of the former two that works is what [`Wanted::Auto`] uses.
 pub async fn check(launcher: &Launcher) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (backend, isolation) in [
@@ -46,9 +37,41 @@ pub async fn check(launcher: &Launcher) -> Vec<Finding> {
         let mut spec = Spec::new(["true"], "/usr".into());
         spec.tree_mode = TreeMode::ReadOnly;
         spec.isolation = isolation;
-        let log = "/dev/null".as_ref();
-        let result = run(&spec, launcher, log, &CancellationToken::new()).await;
-        findings.push(Finding { backend, result });
+        let result = run(
+            &spec,
+            launcher,
+            "/dev/null".as_ref(),
+            &CancellationToken::new(),
+        )
+        .await;
+        findings.push(Finding {
+            backend,
+            result: result.map(|outcome| describe(&outcome)),
+        });
+    }
+    #[cfg(target_os = "linux")]
+    for backend in [Backend::Docker, Backend::Podman] {
+        findings.push(Finding {
+            backend,
+            result: crate::engine::version(backend).await,
+        });
     }
     findings
+}
+
+fn describe(outcome: &Outcome) -> String {
+    let by = outcome.isolation.enforcement;
+    let layers: Vec<_> = outcome
+        .isolation
+        .layers
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    format!(
+        "{}; memory is limited by {}, processes by {}, processor time by {}",
+        layers.join("+"),
+        by.memory,
+        by.processes,
+        by.cpu,
+    )
 }

@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use crate::Error;
@@ -184,7 +185,12 @@ pub(crate) fn steps(spec: &Spec, paths: &Paths, pid_max: Option<u64>) -> Vec<Ste
     let host = paths.tree.clone().into_os_string();
     let at = OsString::from(TREE);
     steps.push(match spec.tree_mode {
-        TreeMode::Overlay { size } => Step::Overlay { host, at, size },
+        TreeMode::Overlay { size } => Step::Overlay {
+            host,
+            at,
+            size,
+            copy: !owned_alike(&paths.tree),
+        },
         TreeMode::ReadOnly => Step::Bind {
             host,
             at,
@@ -209,6 +215,21 @@ pub(crate) fn steps(spec: &Spec, paths: &Paths, pid_max: Option<u64>) -> Vec<Ste
         },
     }));
     steps
+}
+
+/// Whether a folder and what is in it belongs to this user and group. What is deeper is taken to be like
+/// what is above it.
+fn owned_alike(folder: &Path) -> bool {
+    let own = (
+        rustix::process::geteuid().as_raw(),
+        rustix::process::getegid().as_raw(),
+    );
+    let is_own = |found: fs::Metadata| (found.uid(), found.gid()) == own;
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    fs::metadata(folder).is_ok_and(is_own)
+        && entries
+            .map(|entry| entry.metadata())
+            .all(|found| found.is_ok_and(is_own))
 }
 
 /// Where the command may write.

@@ -28,7 +28,7 @@ pub enum End {
     Signalled(i32),
     /// It reached a limit of time and was ended.
     TimedOut(TimeLimit),
-    /// It failed after reaching the limit of memory.
+    /// It reached the limit of memory and was ended.
     OutOfMemory,
     /// It failed after a file system of limited size was full.
     DiskFull,

@@ -50,7 +50,10 @@ pub(crate) enum Stage {
         inner: Box<Plan>,
     },
     /// The namespaces are there already, and this is their first process.
-    Entered,
+    Entered {
+        /// Folders to copy before the command starts: from where, and to where.
+        copy: Option<[OsString; 2]>,
+    },
     /// Nothing does.
     Open,
 }
@@ -109,6 +112,9 @@ pub(crate) enum Step {
         at: OsString,
         /// How many bytes can be written.
         size: u64,
+        /// Whether to copy all of it instead, since some of it belongs to others: the kernel cannot lay an
+        /// overlay over what it cannot give to the same owner.
+        copy: bool,
     },
     /// Makes a mounted file system read-only.
     Seal(OsString),

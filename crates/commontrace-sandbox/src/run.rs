@@ -92,7 +92,10 @@ impl Job<'_> {
         }
         let plan = |stage| self.plan(stage, &enforcement, backend);
         let plan = match backend {
-            Backend::Bubblewrap => plan(bubblewrap::stage(self, plan(Stage::Entered))?),
+            Backend::Bubblewrap => {
+                let copy = bubblewrap::copied(self.spec.tree_mode);
+                plan(bubblewrap::stage(self, plan(Stage::Entered { copy }))?)
+            }
             Backend::None => plan(Stage::Open),
             _ => plan(Stage::Enter {
                 network: self.spec.network,

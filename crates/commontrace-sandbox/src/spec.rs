@@ -100,7 +100,8 @@ pub enum TreeMode {
     /// The command reads and writes; what it writes is kept in memory, up to `size` bytes, and
     /// forgotten at the end. The host's files never change.
     ///
-    /// Docker and Podman cannot do that: they refuse it with [`crate::Error::Unsupported`].
+    /// Bubblewrap and engines work on a copy in memory instead, which counts as written, and so does
+    /// the embedded backend if files of others are in the tree.
     Overlay {
         /// How many bytes the command may write.
         size: u64,

@@ -22,7 +22,7 @@ use crate::plan::{Failure, Message, Plan, Status};
 
 /// How long setting up may take, on a machine with much else to do.
 const SETUP: Duration = Duration::from_secs(60);
-/// How often processor time is looked at.
+/// How often the control group is looked at.
 const TICK: Duration = Duration::from_millis(100);
 /// How long the launcher has for ending everything.
 const GRACE: Duration = Duration::from_secs(10);
@@ -179,11 +179,8 @@ impl Supervisor<'_> {
                 () = &mut idle, if running => {
                     self.seen.stopped = Some(End::TimedOut(TimeLimit::Idle));
                 }
-                _ = tick.tick(), if running && self.cgroup.is_some_and(Cgroup::counts_cpu) => {
-                    let used = self.cgroup.and_then(Cgroup::cpu);
-                    if used.is_some_and(|used| used > self.limits.cpu) {
-                        self.seen.stopped = Some(End::TimedOut(TimeLimit::Cpu));
-                    }
+                _ = tick.tick(), if running && self.cgroup.is_some() => {
+                    self.seen.stopped = self.over_a_limit_of_the_group();
                 }
                 () = &mut grace, if !running => {
                     let _ = child.start_kill();
@@ -208,6 +205,16 @@ impl Supervisor<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The kernel ends one process that needs too much memory; what is left could wait for it forever.
+    fn over_a_limit_of_the_group(&self) -> Option<End> {
+        let group = self.cgroup?;
+        if group.ended_for_memory() > 0 {
+            return Some(End::OutOfMemory);
+        }
+        let over = group.cpu().is_some_and(|used| used > self.limits.cpu);
+        over.then_some(End::TimedOut(TimeLimit::Cpu))
     }
 
     /// Takes note of what the launcher says, and returns whether it is that the command runs now.
@@ -283,7 +290,7 @@ impl Supervisor<'_> {
     }
 }
 
-/// A command that copes with a limit and succeeds has succeeded.
+/// A command that copes with a full disk, or was done just before it reached a limit, has succeeded.
 fn end(status: Status, disk_full: bool, out_of_memory: bool) -> End {
     match status {
         Status::Exited(0) => End::Exited(0),

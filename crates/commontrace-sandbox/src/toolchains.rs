@@ -90,6 +90,14 @@ pub fn toolchain_binds(path: &OsStr, home: Option<&Path>) -> Toolchains {
 
 /// Whether a folder of programs is shown now.
 fn show(found: &mut Toolchains, folder: &Path, home: Option<&Path>) -> bool {
+    let hides = |path: &Path| path.starts_with(folder);
+    let reserved = ["/src", "/proc", "/dev"]
+        .iter()
+        .any(|path| folder.starts_with(path));
+    if reserved || home.is_some_and(hides) || ["/tmp", "/etc"].map(Path::new).into_iter().any(hides)
+    {
+        return false;
+    }
     let Some(home) = home.filter(|home| folder.starts_with(home) && *home != Path::new("/")) else {
         // `/opt/go/bin` needs what is beside it; elsewhere there could be anything beside it.
         let whole = folder
@@ -193,6 +201,13 @@ mod tests {
         assert_eq!(value("RUSTUP_HOME"), home.join(".rustup").into_os_string());
         let expected = std::env::join_paths([home.join(".cargo/bin"), "/usr/bin".into()]).unwrap();
         assert_eq!(value("PATH"), expected);
+    }
+
+    #[test]
+    fn what_holds_homes_or_is_the_sandboxs_own_is_not_shown() {
+        let path = "/:/home:/home/ada:/home/ada/x:/tmp:/dev/shm:/etc:/proc:.";
+        let found = toolchain_binds(path.as_ref(), Some(Path::new("/home/ada")));
+        assert_eq!(found.binds, []);
     }
 
     #[test]

@@ -9,8 +9,8 @@ mod v2;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use crate::limits::Limits;
@@ -18,6 +18,9 @@ use crate::processes;
 
 /// What the names of all groups begin with.
 const PREFIX: &str = "commontrace-sandbox-";
+
+/// Groups of runs that were abandoned, whose processes were not gone yet.
+static ABANDONED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// How often removing a group is tried again while the kernel still buries its processes.
 const REMOVALS: u32 = 200;
@@ -64,6 +67,7 @@ impl Cgroup {
             Some(group) => vec![group],
             None => v1::create(&host, &name, limits),
         };
+        abandoned(|paths| paths.retain(|path| !try_remove(path)));
         let parents = groups.iter().filter_map(|group| group.path.parent());
         REAPED.call_once(|| parents.for_each(reap));
         (!groups.is_empty()).then_some(Self { groups })
@@ -142,12 +146,17 @@ impl Cgroup {
 }
 
 impl Drop for Cgroup {
-    /// Reached only if a run is abandoned; what cannot be removed yet is removed by a later program.
+    /// Has something to do only if a run is abandoned: what cannot be removed yet is by the next run.
     fn drop(&mut self) {
-        for group in &self.groups {
-            try_remove(&group.path);
-        }
+        let paths = std::mem::take(&mut self.groups)
+            .into_iter()
+            .map(|group| group.path);
+        abandoned(|all| all.extend(paths.filter(|path| !try_remove(path))));
     }
+}
+
+fn abandoned(change: impl FnOnce(&mut Vec<PathBuf>)) {
+    change(&mut ABANDONED.lock().unwrap_or_else(PoisonError::into_inner));
 }
 
 impl Host {

@@ -13,22 +13,21 @@ pub(super) fn create(host: &Host, name: &str, limits: &Limits) -> Option<Group> 
     let holders = own
         .ancestors()
         .take_while(|folder| folder.starts_with(&mount));
-    holders
-        .filter(|folder| has_controllers(folder))
-        .find_map(|holder| {
-            let path = holder.join(name);
-            let made = hand_down(holder)
-                .and_then(|()| fs::create_dir(&path))
-                .and_then(|()| limit(&path, limits));
-            if made.is_err() {
-                let _ = fs::remove_dir(&path);
-                return None;
-            }
-            Some(Group {
-                path,
-                kind: Kind::Unified,
-            })
+    let usable = |folder: &&Path| has_controllers(folder) && may_move_processes(folder);
+    holders.filter(usable).find_map(|holder| {
+        let path = holder.join(name);
+        let made = hand_down(holder)
+            .and_then(|()| fs::create_dir(&path))
+            .and_then(|()| limit(&path, limits));
+        if made.is_err() {
+            let _ = fs::remove_dir(&path);
+            return None;
+        }
+        Some(Group {
+            path,
+            kind: Kind::Unified,
         })
+    })
 }
 
 fn has_controllers(folder: &Path) -> bool {
@@ -36,6 +35,11 @@ fn has_controllers(folder: &Path) -> bool {
     ["memory", "pids"]
         .iter()
         .all(|name| known.split_whitespace().any(|known| known == *name))
+}
+
+/// Moving a process takes the right to do so in a group that holds both places.
+fn may_move_processes(folder: &Path) -> bool {
+    rustix::fs::access(folder.join("cgroup.procs"), rustix::fs::Access::WRITE_OK).is_ok()
 }
 
 fn hand_down(folder: &Path) -> std::io::Result<()> {

@@ -131,6 +131,19 @@ async fn run_container(
     })
 }
 
+/// What answers at the usual socket.
+pub(crate) async fn version(backend: Backend) -> Result<String, Error> {
+    let engine = connect(backend, None).await?;
+    let found = engine
+        .version()
+        .await
+        .map_err(|err| trouble("asking for the version", &err))?;
+    Ok(format!(
+        "version {}, for images that are there",
+        found.version.unwrap_or_default()
+    ))
+}
+
 /// Finds the engine and makes sure that it answers.
 async fn connect(backend: Backend, socket: Option<&Path>) -> Result<Docker, Error> {
     let candidates = match socket {

@@ -10,7 +10,7 @@ use rustix::process::{DumpableBehavior, Pid, WaitOptions, WaitStatus};
 
 use super::control::{Control, drop_output};
 use super::watch::Watcher;
-use super::{descendants, restrict, sys};
+use super::{copy, descendants, restrict, sys};
 use crate::plan::{Failure, Message, Plan, Stage, Status};
 
 /// How often the limits are looked at. A program can get hold of some 100 MB in that time.
@@ -23,6 +23,15 @@ pub(super) fn run(plan: &Plan, control: &Control) -> Result<(), Failure> {
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(|err| Failure::step("becoming the parent of orphans", err))?;
     }
+    if let Stage::Entered {
+        copy: Some([from, to]),
+    } = &plan.stage
+    {
+        copy::all(from, to).map_err(|err| Failure::step("copying the tree", err))?;
+    }
+    // The command has the same user as this process, and must not get at what it still may do.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|err| Failure::step("hiding from the command", err))?;
     let (report, command_report) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
         .map_err(|err| Failure::step("making a pipe", err))?;
     let command = sys::fork().map_err(|err| Failure::step("starting a process", err))?;
@@ -32,17 +41,15 @@ pub(super) fn run(plan: &Plan, control: &Control) -> Result<(), Failure> {
         return Ok(());
     };
     drop(command_report);
-    // The command has the same user as this process, and must not get at what it still may do.
-    let hardened = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .and_then(|()| match plan.stage {
-            Stage::Open => Ok(()),
-            Stage::Enter { .. } | Stage::Wrap { .. } | Stage::Entered => {
-                restrict::drop_capabilities()
-            }
-        })
-        .map_err(std::io::Error::from)
-        .and_then(|()| drop_output());
-    hardened.map_err(|err| Failure::step("giving up rights", err))?;
+    let done = match plan.stage {
+        Stage::Open => Ok(()),
+        Stage::Enter { .. } | Stage::Wrap { .. } | Stage::Entered { .. } => {
+            restrict::drop_capabilities()
+        }
+    };
+    done.map_err(std::io::Error::from)
+        .and_then(|()| drop_output())
+        .map_err(|err| Failure::step("giving up rights", err))?;
     match read_report(report)? {
         Message::Failed(failure) => return Err(failure),
         started => control.say(&started),

@@ -10,6 +10,7 @@
 //! If the launcher dies, so does the sandbox's first process, and with it, by the kernel, all others.
 
 mod control;
+mod copy;
 mod descendants;
 mod init;
 mod namespaces;
@@ -77,7 +78,7 @@ fn launch(plan: &Plan, control: &Control) -> Result<(), Failure> {
             files,
             inner,
         } => wrap::become_wrapper(program, args, files, inner, control),
-        Stage::Entered | Stage::Open => init::run(plan, control),
+        Stage::Entered { .. } | Stage::Open => init::run(plan, control),
     }
 }
 

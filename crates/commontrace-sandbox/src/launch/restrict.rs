@@ -50,7 +50,7 @@ fn restrict(plan: &Plan) -> Result<Vec<Layer>, Failure> {
     })?;
     let mut layers = match plan.stage {
         Stage::Open => return Ok(Vec::new()),
-        Stage::Enter { .. } | Stage::Wrap { .. } | Stage::Entered => vec![Layer::Userns],
+        Stage::Enter { .. } | Stage::Wrap { .. } | Stage::Entered { .. } => vec![Layer::Userns],
     };
     rustix::thread::set_no_new_privs(true).map_err(step("giving up new rights"))?;
     let landlocked =

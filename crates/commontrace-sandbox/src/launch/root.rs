@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 
-use super::sys;
+use super::{copy, sys};
 use crate::plan::{Access, Failure, Step};
 
 /// Where the sandbox's root is mounted while the host's is still there.
@@ -86,7 +86,18 @@ fn take(step: &Step) -> io::Result<()> {
             rustix::mount::mount("devpts", Path::new(at), "devpts", flags, Some(options))?;
             Ok(())
         }
-        Step::Overlay { host, at, size } => overlay(host, at.as_ref(), *size),
+        Step::Overlay {
+            host,
+            at,
+            size,
+            copy: false,
+        } => overlay(host, at.as_ref(), *size),
+        Step::Overlay {
+            host,
+            at,
+            size,
+            copy: true,
+        } => copied(host, at.as_ref(), *size),
         Step::Seal(at) => sys::add_mount_attributes(at.as_ref(), libc::MOUNT_ATTR_RDONLY, false),
     }
 }
@@ -129,6 +140,17 @@ fn overlay(host: &OsStr, at: &Path, size: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// The copy is the caller's, whosever the original is, as far as it can be read.
+fn copied(host: &OsStr, at: &Path, size: u64) -> io::Result<()> {
+    let lower = Path::new("/.lower");
+    bind(host, lower, true, Access::Read)?;
+    fs::create_dir_all(at)?;
+    tmpfs(at, size, 0o755)?;
+    copy::all(lower.as_os_str(), at.as_os_str())?;
+    rustix::mount::unmount(lower, UnmountFlags::DETACH)?;
+    fs::remove_dir(lower)
+}
+
 fn tmpfs(at: &Path, size: u64, mode: u32) -> io::Result<()> {
     // A file needs memory of the kernel even if it is empty.
     let inodes = (size / 4096).max(4096);
@@ -163,6 +185,9 @@ fn describe(step: &Step, err: &io::Error) -> Failure {
         Step::Tmpfs { at, .. } => format!("mounting memory at `{}`", at.display()),
         Step::Devpts(at) => format!("mounting pseudo terminals at `{}`", at.display()),
         Step::Seal(at) => format!("making `{}` read-only", at.display()),
+        Step::Overlay {
+            host, copy: true, ..
+        } => format!("copying `{}`", host.display()),
         Step::Overlay { host, .. } => {
             format!(
                 "laying an overlay over `{}` (Linux 5.11 or later is needed)",

@@ -131,3 +131,30 @@ fn links_in_the_tree_lead_nowhere_outside(#[values(Own, Ordinary)] caller: Calle
     let said = bench.output_of(&bench.sh("cat link up ../secret 2>/dev/null; echo end"));
     assert_eq!(said, "end\n");
 }
+
+#[rstest]
+fn a_tree_of_others_can_be_worked_on(#[values(Own, Ordinary)] caller: Caller) {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root has files of others");
+        return;
+    }
+    let bench = Bench::new(caller);
+    bench.folder("tree/folder");
+    for (name, owner) in [
+        ("tree/theirs", 12345),
+        ("tree/folder", 12345),
+        ("tree", 54321),
+    ] {
+        if name == "tree/theirs" {
+            fs::write(bench.path(name), "old\n").unwrap();
+        }
+        std::os::unix::fs::chown(bench.path(name), Some(owner), Some(owner)).unwrap();
+    }
+    let said =
+        bench.output_of(&bench.sh("echo new >> theirs; echo x > folder/new; cat theirs; id -u"));
+    assert_eq!(said, "old\nnew\n1000\n");
+    assert_eq!(
+        fs::read_to_string(bench.path("tree/theirs")).unwrap(),
+        "old\n"
+    );
+}

@@ -81,6 +81,11 @@ impl Bench {
         path
     }
 
+    /// The program that launches sandboxes, by a name of its own.
+    pub fn launcher(&self) -> &Path {
+        &self.launcher
+    }
+
     fn give(&self, path: &Path) {
         if self.drops() {
             chown(path, Some(NOBODY), Some(NOBODY)).unwrap();

@@ -5,15 +5,15 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 
-use commontrace_sandbox::{End, Spec};
+use commontrace_sandbox::{CancellationToken, End, Launcher, Spec, run};
 use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::Caller::{self, Ordinary, Own};
 use crate::harness::{Bench, finish};
 
-/// Starts what says over a pipe in `/out` that it runs, and waits for it.
-fn started(bench: &Bench) -> (Child, Spec) {
+/// What starts daemons and says over a pipe in `/out` that it runs.
+fn announcing(bench: &Bench) -> Spec {
     let script = "setsid sh -c 'setsid sleep 1000 & sleep 1000' & (sleep 1000 &) & echo up > /out/pipe; wait";
     let mut spec = bench.marked(bench.sh(script));
     let host = bench.path("out");
@@ -35,13 +35,22 @@ fn started(bench: &Bench) -> (Child, Spec) {
         inside: "/out".into(),
         writable: true,
     }];
-    let child = bench.start(&spec);
+    spec
+}
+
+/// Waits until it runs.
+fn wait_for(bench: &Bench) {
     let mut said = String::new();
-    fs::File::open(host.join("pipe"))
-        .unwrap()
-        .read_to_string(&mut said)
-        .unwrap();
+    let mut pipe = fs::File::open(bench.path("out/pipe")).unwrap();
+    pipe.read_to_string(&mut said).unwrap();
     assert_eq!(said, "up\n");
+}
+
+/// Starts it, and waits until it runs.
+fn started(bench: &Bench) -> (Child, Spec) {
+    let spec = announcing(bench);
+    let child = bench.start(&spec);
+    wait_for(bench);
     (child, spec)
 }
 
@@ -116,6 +125,31 @@ fn control_groups_end_with_their_run(#[values(Own, Ordinary)] caller: Caller) {
     drop(child.stdin.take());
     assert_eq!(finish(child).unwrap().end, End::Cancelled);
     assert_eq!(groups(&own), Vec::<PathBuf>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_ends_with_a_run_that_is_abandoned() {
+    let bench = Bench::new(Own);
+    let spec = announcing(&bench);
+    let launcher = Launcher {
+        program: bench.launcher().to_owned(),
+    };
+    let log = bench.path("log");
+    let cancel = CancellationToken::new();
+    let (given, by, token) = (spec.clone(), launcher.clone(), cancel.clone());
+    let file = log.clone();
+    let task = tokio::spawn(async move { run(&given, &by, &file, &token).await.map(|_| ()) });
+    wait_for(&bench);
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    wait_until(|| bench.processes().is_empty());
+    let mut next = spec;
+    next.command = vec!["true".into()];
+    run(&next, &launcher, &log, &cancel).await.unwrap();
+    assert_eq!(
+        groups(&format!("-{}-", std::process::id())),
+        Vec::<PathBuf>::new()
+    );
 }
 
 fn children_of(parent: i32) -> Vec<i32> {

@@ -112,7 +112,7 @@ async fn binds_and_variables_are_what_was_asked_for() {
 async fn check_says_what_would_be_used() {
     let said = Place::new().run(&["sandbox", "check"]).await.ok();
     assert!(
-        said.contains("embedded: userns+seccomp") && said.contains("run` uses: embedded"),
+        said.contains("embedded: works: userns+seccomp") && said.contains("run` uses: embedded"),
         "{said}"
     );
 }

@@ -11,8 +11,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use commontrace_sandbox::{
-    Bind, CancellationToken, End, Error, Launcher, Limits, Outcome, Spec, TimeLimit, TreeMode,
-    Wanted,
+    Backend, Bind, CancellationToken, End, Error, Launcher, Limits, Outcome, Spec, TimeLimit,
+    TreeMode, Wanted,
 };
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -130,7 +130,11 @@ async fn check() -> ExitCode {
     for finding in &findings {
         say(finding);
     }
-    match findings.iter().find(|finding| finding.result.is_ok()) {
+    let automatic = [Backend::Embedded, Backend::Bubblewrap];
+    let chosen = findings
+        .iter()
+        .find(|finding| automatic.contains(&finding.backend) && finding.result.is_ok());
+    match chosen {
         Some(chosen) => {
             say(format_args!(
                 "\n`commontrace sandbox run` uses: {}",
@@ -139,7 +143,9 @@ async fn check() -> ExitCode {
             ExitCode::SUCCESS
         }
         None => {
-            say("\n`commontrace sandbox run` needs Docker or Podman here, or `--isolation none`");
+            say(
+                "\n`commontrace sandbox run` needs `--isolation docker` or `podman` here, with an image",
+            );
             ExitCode::FAILURE
         }
     }
