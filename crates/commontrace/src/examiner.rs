@@ -21,11 +21,14 @@ use crate::start;
 
 /// Where repositories and results are kept that can be made again, below the data directory.
 const FOLDER: &str = "verify";
+/// Where programs are that everybody has, for a service that is started without a `PATH`.
+const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// Builds the examiner of this process.
 pub fn examiner(config: &Config, env: &Environment) -> Result<Arc<dyn Examiner>, Failure> {
     let sessions = &config.sessions;
-    let path = env.get("PATH").cloned().unwrap_or_default();
+    let path = env.get("PATH").filter(|path| !path.is_empty());
+    let path = path.map_or(USUAL_PATH, |path| path);
     let home = env.get("HOME").map(PathBuf::from);
     let toolchains = toolchain_binds(path.as_ref(), home.as_deref());
     let runner = SandboxRunner::new(

@@ -36,4 +36,5 @@ mod starting;
 mod stopping;
 mod switching;
 mod trace_context;
+mod verifying;
 mod workers;

@@ -107,7 +107,7 @@ fn read(paths: &[PathBuf], json: bool, found: &mpsc::Sender<Found>) -> Result<Re
         match report {
             Ok(report) => {
                 read.counts.add(&report.counts);
-                read.unread += u64::from(report.format.is_none());
+                read.unread += u64::from(report.format.is_none() && report.counts.bad > 0);
                 bar.suspend(|| tell(&report, json));
             }
             // Whoever stores says why.
