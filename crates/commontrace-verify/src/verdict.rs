@@ -41,7 +41,7 @@ pub enum Status {
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Flag {
-    /// The only tests are those of the change's own author.
+    /// The tests that show it come from the change's own author.
     SelfTested,
     /// Everything that turned green did not exist before, which proves less than a red test.
     OnlyAbsentBefore,

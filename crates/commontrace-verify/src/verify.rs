@@ -14,7 +14,7 @@ use crate::progress::Progress;
 use crate::reason::Reason;
 use crate::report::Confidence;
 use crate::runner::{End, Limits, Runner};
-use crate::sets::{Sets, control};
+use crate::sets::{Class, Sets, TurnedGreen, control};
 use crate::setup::Setup;
 use crate::trees::{Trees, trees};
 use crate::validity::Validity;
@@ -354,9 +354,13 @@ fn flags(
             .any(|run| run.exit_code == Some(0) && run.totals.not_passed() > 0)
     };
     let from_text = runs().any(|run| run.source.is_text());
+    // Tests that were there before the change are not its author's, whoever wrote them.
+    let brought = |test: &TurnedGreen| test.before == Class::Absent;
+    let own_tests = trees.with_tests.is_some() || decision.sets.fail_to_pass.iter().any(brought);
+    let self_tested = !independent && own_tests;
     let mut flags = decision.flags.clone();
     for (set, flag) in [
-        (!independent, Flag::SelfTested),
+        (self_tested, Flag::SelfTested),
         (!trees.differs_from_fix.is_empty(), Flag::DiffersFromFix),
         (trees.patched_with_help, Flag::PatchedWithHelp),
         (trees.special.submodules, Flag::Submodules),

@@ -279,22 +279,25 @@ impl Repository {
         }
         for entry in ran.out.split(|byte| *byte == 0) {
             // `mode type id\tpath`; the type is not wanted.
-            let entry = String::from_utf8_lossy(entry);
-            let Some((meta, path)) = entry.split_once('\t') else {
+            let Some(tab) = entry.iter().position(|byte| *byte == b'\t') else {
                 continue;
             };
+            let (meta, path) = (String::from_utf8_lossy(&entry[..tab]), &entry[tab + 1..]);
             let mut meta = meta.split(' ');
             let (mode, id) = (
                 meta.next().unwrap_or_default(),
                 meta.nth(1).unwrap_or_default(),
             );
-            if wanted.contains(path) {
-                info.extend_from_slice(format!("{mode} {id}\t{path}\0").as_bytes());
+            if wanted.contains(&*String::from_utf8_lossy(path)) {
+                info.extend_from_slice(format!("{mode} {id}\t").as_bytes());
+                info.extend_from_slice(path);
+                info.push(0);
             }
         }
         let ran = self
             .git()
-            .args(["update-index", "-z", "--index-info"])
+            // A file in the place of a folder, or the other way round.
+            .args(["update-index", "--replace", "-z", "--index-info"])
             .env("GIT_INDEX_FILE", index.path().join("index"))
             .input(&info)
             .run(&self.cancel)

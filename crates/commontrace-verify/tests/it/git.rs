@@ -189,6 +189,18 @@ async fn paths_are_grafted_from_one_tree_onto_another() {
     );
 }
 
+#[tokio::test]
+async fn a_folder_can_be_grafted_in_the_place_of_a_file() {
+    let remote = TestRepository::new();
+    let base = remote.commit(&[("tests", "a file\n"), ("src", "1\n")]);
+    let fix = remote.commit(&[("tests", ""), ("tests/t", "1\n")]);
+    let opened = Opened::new(&remote).await;
+    let (base, fix) = (opened.tree(&base).await, opened.tree(&fix).await);
+    let paths = ["tests/t".to_owned()];
+    let grafted = opened.repository.graft(&base, &fix, &paths).await.unwrap();
+    assert_eq!(grafted, fix);
+}
+
 const NUMBERS: &str = "one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\n";
 
 #[tokio::test]

@@ -86,9 +86,8 @@ async fn a_verdict_says_what_was_run_and_what_turned_green() {
     assert_eq!(sides, [(Side::Base, 3), (Side::Change, 3)]);
     assert_eq!(verdict.isolation, ["none"]);
     assert_eq!(verdict.duration_ms, 7_000);
-    assert!(
-        verdict.flags.contains(&Flag::SelfTested) && verdict.flags.contains(&Flag::NotIsolated)
-    );
+    // The test was there before the change.
+    assert_eq!(verdict.flags, [Flag::NotIsolated]);
 }
 
 #[tokio::test]
@@ -153,6 +152,19 @@ async fn tests_of_another_commit_replace_those_of_the_change() {
         assert_eq!(verdict.reason, reason, "{}", verdict.message);
         assert!(!verdict.flags.contains(&Flag::SelfTested));
     }
+}
+
+#[tokio::test]
+async fn a_change_with_tests_of_its_own_is_self_tested() {
+    let repository = TestRepository::new();
+    let none = "echo 'ok 1 - nothing'; echo 1..1\n";
+    let base = repository.commit(&[("lib.sh", BROKEN), ("tests/none.sh", none)]);
+    let fix = repository.commit(&[("lib.sh", FIXED), ("tests/run.sh", TESTS)]);
+    let mut request = request(&repository, &base, Change::Commit(fix));
+    request.command = "for t in tests/*.sh; do sh $t > $COMMONTRACE_REPORTS/$(basename $t).tap || s=1; done; exit $s".into();
+    let verdict = check(&request).await;
+    assert_eq!(verdict.status, Status::Verified, "{}", verdict.message);
+    assert!(verdict.flags.contains(&Flag::SelfTested));
 }
 
 #[tokio::test]
