@@ -10,8 +10,9 @@
 #[path = "it/support.rs"]
 mod support;
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use commontrace_sandbox::{Bind, Launcher, Toolchains, Wanted};
@@ -30,12 +31,19 @@ fn main() -> ExitCode {
         return code;
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
+    if let [_, hang, folder] = &std::env::args().collect::<Vec<_>>()[..]
+        && hang == HANG
+    {
+        runtime.block_on(hang_in(Path::new(folder)));
+        return ExitCode::SUCCESS;
+    }
     runtime.block_on(async {
         a_fix_is_verified_in_isolation().await;
         tests_reach_neither_the_network_nor_the_host().await;
         what_a_set_up_brings_in_can_be_read_and_not_changed().await;
         limits_are_infrastructure_or_a_timeout().await;
         a_fix_in_rust_is_verified_in_isolation().await;
+        a_killed_verification_leaves_nothing_that_cannot_be_removed();
     });
     ExitCode::SUCCESS
 }
@@ -168,4 +176,53 @@ async fn a_fix_in_rust_is_verified_in_isolation() {
     assert_eq!(verdict.status, Status::Verified, "{verdict:#?}");
     assert_eq!(verdict.lists.fail_to_pass[0].id, "it(tests/it.rs)::sum");
     println!("a fix in Rust is verified in isolation ... ok");
+}
+
+/// The argument that makes this program verify something that does not end.
+const HANG: &str = "hang";
+
+async fn hang_in(folder: &Path) {
+    let repository = TestRepository::new();
+    let request = request(&repository, "sleep 600");
+    let runner = SandboxRunner::new(
+        Launcher::this_program(),
+        Wanted::Auto,
+        Toolchains::default(),
+    );
+    let context = Context {
+        runner: &runner,
+        folder,
+        protocols: &[Protocol::File],
+        fetch_limit: Duration::from_secs(60),
+        clock: &|| Duration::ZERO,
+        progress: &|step| println!("{step:?}"),
+        cancel: CancellationToken::new(),
+    };
+    verify(&request, &context).await;
+}
+
+fn a_killed_verification_leaves_nothing_that_cannot_be_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([HANG, folder.path().to_str().unwrap()])
+        // What it cannot remove itself goes with this test.
+        .env("TMPDIR", folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("Running")));
+    let left = || -> Vec<String> {
+        let entries = std::fs::read_dir(folder.path()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("work-")).collect()
+    };
+    // As long as it lives nobody else takes its folder away.
+    assert_eq!(commontrace_verify::reap(folder.path()).unwrap(), 0);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(left().len(), 2, "the folder and its lock");
+    assert_eq!(commontrace_verify::reap(folder.path()).unwrap(), 1);
+    assert!(left().is_empty());
+    println!("a killed verification leaves nothing that cannot be removed ... ok");
 }
