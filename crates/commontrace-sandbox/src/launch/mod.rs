@@ -56,6 +56,9 @@ fn main(plan: Option<PathBuf>) -> io::Result<()> {
     if std::fs::read_dir("/proc/self/task")?.count() != 1 {
         return Err(io::Error::other("the launcher has more than one thread"));
     }
+    // An interrupt from the keyboard is for the supervisor, who ends this properly. Fails only where
+    // there is a session of its own already.
+    let _ = rustix::process::setsid();
     sys::close_inherited()?;
     sys::hold_child_signal()?;
     let control = Control::take()?;

@@ -2,6 +2,10 @@
 //! in its crate.
 
 use std::fs;
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::place::Place;
 
@@ -114,5 +118,31 @@ async fn check_says_what_would_be_used() {
     assert!(
         said.contains("embedded: works: userns+seccomp") && said.contains("run` uses: embedded"),
         "{said}"
+    );
+}
+
+#[tokio::test]
+async fn an_interrupt_from_the_keyboard_ends_everything() {
+    let place = Place::new();
+    let tree = tree(&place);
+    let mut command = place.command(&line(&tree, &[], &["sh", "-c", "echo up; exec sleep 1000"]));
+    command
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(said.next_line().await.unwrap().as_deref(), Some("up"));
+    // The keyboard reaches all processes of the group at once.
+    let group = i32::try_from(child.id().unwrap())
+        .ok()
+        .and_then(Pid::from_raw)
+        .unwrap();
+    kill_process_group(group, Signal::INT).unwrap();
+    let ended = child.wait_with_output().await.unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{ended:?}");
+    assert!(
+        String::from_utf8_lossy(&ended.stderr).contains("was cancelled"),
+        "{ended:?}"
     );
 }
