@@ -245,6 +245,11 @@ impl ApiError {
         )
     }
 
+    /// Returns what went on inside, for who runs the program himself and has no log to look into.
+    pub fn cause(&self) -> &str {
+        self.cause.as_deref().unwrap_or(&self.detail)
+    }
+
     /// 500; the cause goes to the log, not to the client.
     pub fn internal(cause: impl Into<String>) -> Self {
         Self {

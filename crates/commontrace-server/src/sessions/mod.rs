@@ -2,6 +2,7 @@
 
 pub mod examine;
 pub mod examiner;
+pub mod exported;
 pub mod import;
 pub mod intake;
 pub mod present;

@@ -11,6 +11,7 @@ mod commands;
 mod deployment;
 mod doctor;
 mod embedding;
+mod exporting;
 mod full_disk;
 mod health;
 mod leaks;

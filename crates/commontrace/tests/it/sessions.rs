@@ -6,7 +6,7 @@ use rstest::rstest;
 use crate::place::Place;
 
 /// A recording of three records in the shape of Claude Code; the last of them is new in `grown`.
-fn recording(grown: bool) -> String {
+pub fn recording(grown: bool) -> String {
     let ask = r#"{"type":"user","uuid":"u1","parentUuid":null,"sessionId":"5d1a7c9e-0000-4000-8000-000000000001","cwd":"/home/mira/engine","timestamp":"2026-01-02T12:00:00.000Z","version":"2.0.0","message":{"role":"user","content":"the parser test fails"}}"#;
     let think = r#"{"type":"assistant","uuid":"u2","parentUuid":"u1","sessionId":"5d1a7c9e-0000-4000-8000-000000000001","cwd":"/home/mira/engine","timestamp":"2026-01-02T12:00:05.000Z","version":"2.0.0","message":{"id":"m1","role":"assistant","model":"x","content":[{"type":"text","text":"I will look; write to mira.holt@engines.org"}]}}"#;
     let more = r#"{"type":"user","uuid":"u3","parentUuid":"u2","sessionId":"5d1a7c9e-0000-4000-8000-000000000001","cwd":"/home/mira/engine","timestamp":"2026-01-02T12:00:09.000Z","version":"2.0.0","message":{"role":"user","content":"thanks"}}"#;

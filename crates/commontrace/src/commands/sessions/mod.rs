@@ -1,5 +1,7 @@
 //! `commontrace sessions`: recorded sessions in the store of this machine's settings.
 
+pub mod events;
+mod export;
 mod import;
 mod list;
 mod prune;
@@ -20,6 +22,8 @@ const LOCAL: UserId = UserId(Uuid::from_u128(0x636f_6d6d_6f6e_4000_8000_6c6f_636
 pub enum Command {
     /// Import what coding agents have recorded
     Import(import::Args),
+    /// Write a session in a format that others read
+    Export(export::Args),
     /// List sessions, newest first
     List(list::Args),
     /// Delete sessions that nothing was added to for long
@@ -38,6 +42,7 @@ pub struct Owner {
 pub async fn run(config: Config, command: Command) -> Result<(), Failure> {
     match command {
         Command::Import(args) => import::run(config, args).await,
+        Command::Export(args) => export::run(config, args).await,
         Command::List(args) => list::run(config, args).await,
         Command::Prune(args) => prune::run(config, args).await,
     }
@@ -45,7 +50,7 @@ pub async fn run(config: Config, command: Command) -> Result<(), Failure> {
 
 impl Owner {
     /// Returns the account, which is made if it is the local user's and new.
-    async fn account(&self, store: &Store) -> Result<UserId, Failure> {
+    pub async fn account(&self, store: &Store) -> Result<UserId, Failure> {
         if let Some(id) = self.account {
             let id = UserId(id);
             return match store.account(id).await? {
