@@ -365,3 +365,33 @@ pub struct RunList {
     /// The runs.
     pub runs: Vec<RunBody>,
 }
+
+/// A draft of a trace for the commons. Contribute it with `POST /api/v1/traces` once it says what it should.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct TraceDraft {
+    /// What failed, in one line.
+    pub title: String,
+    /// The problem: what was asked, what failed and how, what did not work.
+    pub context_text: String,
+    /// What solved it: in words, as a diff, with the command that checks it.
+    pub solution_text: String,
+    /// The language and the repository.
+    pub tags: Vec<String>,
+    /// The environment, as far as the session tells.
+    pub context: Map<String, Value>,
+    /// What its tests proved; null before the session was finalized.
+    pub evidence: Option<DraftEvidence>,
+}
+
+/// What a session's tests proved.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct DraftEvidence {
+    /// `verified`, `refuted`, `no_evidence`, `unstable`, `invalid_run`, `infrastructure` or `not_run`.
+    pub status: String,
+    /// The session's score; null where a half of it is missing.
+    pub score: Option<f64>,
+    /// The same as a sentence, as it stands in the solution.
+    pub summary: String,
+    /// Whether something was appended to the session since.
+    pub stale: bool,
+}

@@ -207,6 +207,12 @@ fn sessions() -> ApiRouter<App> {
             }),
         )
         .api_route(
+            "/traces/{trace_id}/draft",
+            get_with(sessions::draft, |op| {
+                known(op, "Sessions", "Draft a trace for the commons")
+            }),
+        )
+        .api_route(
             "/traces/{trace_id}/runs",
             get_with(runs::list, |op| {
                 known(op, "Sessions", "List a session's runs, newest first")

@@ -5,8 +5,9 @@ use axum::extract::State;
 use commontrace_api::sessions::{
     AppendEvents as AppendBody, AppendQuery, CreateSession as CreateBody, EventPage,
     EventsAppended, ListEvents, ListSessions, SessionBody, SessionDeleted, SessionPage,
-    SessionStored,
+    SessionStored, TraceDraft,
 };
+use commontrace_judge::facts::Facts;
 use commontrace_session::posted::is_session_id;
 use commontrace_store::{
     Append, AppendEvents, CreateSession, NewSession, Session, SessionCursor, SessionFilter, Store,
@@ -19,9 +20,12 @@ use crate::error::{ApiError, ApiResult};
 use crate::extract::{IdempotencyKey, JsonText, Path, Query, Reader, Recorder};
 use crate::intake::scan;
 use crate::respond::{Created, Streamed};
+use crate::sessions::examiner::material::Material;
 use crate::sessions::present::{self, Kept};
-use crate::sessions::{EventReader, intake};
+use crate::sessions::{EventReader, distil, intake};
 
+/// Events of a session that a draft is made of; they are all read for it.
+const DRAFTED_MAX: i64 = 20_000;
 /// Bytes of events in one page, about; what is larger comes alone.
 const PAGE_BYTES: usize = 4 << 20;
 
@@ -210,6 +214,29 @@ pub async fn events(
         events,
         last_seq: session.last_seq,
     }))
+}
+
+/// Drafts a trace for the commons of what a session recorded. Nothing is published.
+pub async fn draft(caller: Reader, Path(id): Path<String>) -> ApiResult<JsonBody<TraceDraft>> {
+    let row = find(caller.store(), &caller, &id).await?;
+    let (key, last_seq) = (row.key, row.last_seq);
+    if last_seq > DRAFTED_MAX {
+        return Err(ApiError::unprocessable(format!(
+            "a draft is made of sessions of at most {DRAFTED_MAX} events"
+        )));
+    }
+    let kept = Kept::parse(&row.header)?;
+    let verdict = present::session(row)?.qa_results;
+    let reader = EventReader::as_stored(caller.store().clone(), key, 0, last_seq);
+    let material = Material::read(reader).await.map_err(ApiError::internal)?;
+    let drafted = tokio::task::spawn_blocking(move || {
+        let facts = Facts::read(&material.events, &kept.session.repo.test_command);
+        distil::draft(&kept.session, &facts, verdict.as_ref())
+    });
+    let draft = drafted
+        .await
+        .map_err(|err| ApiError::internal(format!("drafting a trace failed: {err}")))?;
+    Ok(JsonBody(draft))
 }
 
 /// Deletes a session.

@@ -1,5 +1,6 @@
 //! Sessions on their way into the store and out of it.
 
+pub mod distil;
 pub mod examine;
 pub mod examiner;
 pub mod exported;

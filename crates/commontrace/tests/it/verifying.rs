@@ -127,7 +127,7 @@ fn place_for(place: Place) -> Place {
 
 #[rstest]
 #[case(RIGHT, "verified", json!(true), json!(null))]
-#[case(WRONG, "no_evidence", json!(false), json!(null))]
+#[case(WRONG, "refuted", json!(false), json!(0.0))]
 #[tokio::test]
 async fn a_session_gets_the_verdict_that_its_tests_give(
     #[values(Sqlite, Postgres)] engine: Engine,

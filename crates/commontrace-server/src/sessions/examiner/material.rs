@@ -5,6 +5,7 @@ use commontrace_judge::sign::Chain;
 use commontrace_session::{Body, Event};
 use commontrace_verify::git::{Edit, Replacement};
 
+use crate::sessions::EventReader;
 use crate::sessions::examine::Subject;
 
 /// Bytes of a text that are kept of its beginning, and of its end.
@@ -25,10 +26,9 @@ pub struct Material {
 
 impl Material {
     /// Reads a session's events.
-    pub async fn read(subject: &Subject) -> Result<Self, String> {
+    pub async fn read(mut reader: EventReader) -> Result<Self, String> {
         let mut material = Self::default();
         let mut bytes = 0;
-        let mut reader = subject.events();
         while let Some(mut event) = next(&mut reader).await? {
             material.chain.push(&event);
             let kept = if bytes < MANY { KEPT } else { KEPT_OF_MANY };
@@ -64,7 +64,7 @@ pub async fn edits(subject: &Subject) -> Result<Vec<Edit>, String> {
     Ok(edits)
 }
 
-async fn next(reader: &mut crate::sessions::EventReader) -> Result<Option<Event>, String> {
+async fn next(reader: &mut EventReader) -> Result<Option<Event>, String> {
     let next = reader
         .next()
         .await

@@ -1,7 +1,7 @@
 //! Examines sessions: runs their tests in a sandbox, judges what was said and done, and signs what comes
 //! of it.
 
-mod material;
+pub(crate) mod material;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -99,7 +99,7 @@ impl Examiner for SessionExaminer {
         verification: &Value,
         watch: &Watch,
     ) -> Result<Value, String> {
-        let material = Material::read(subject).await?;
+        let material = Material::read(subject.events()).await?;
         let facts = Facts::read(&material.events, &subject.session.repo.test_command);
         let checks = checks::all(&facts);
         let computed = deterministic::levels(&facts, &checks);

@@ -1,0 +1,349 @@
+//! A draft of a trace, made of what a session recorded and what its tests proved.
+//!
+//! Nothing in it is invented: every line is copied from an event or counted by the verifier. It is a draft:
+//! its owner reads it, mends it and decides whether to contribute it.
+
+use commontrace_api::sessions::{DraftEvidence, TraceDraft};
+use commontrace_core::trace::TITLE_MAX;
+use commontrace_judge::facts::{Edit, Facts, Run};
+use commontrace_session::text::without_ansi;
+use commontrace_session::{Body, Session};
+use serde_json::{Map, Value};
+
+/// Characters of a command's output that are shown.
+const OUTPUT: usize = 2_000;
+/// Characters of all diffs that are shown.
+const DIFFS: usize = 12_000;
+/// Characters of what somebody said that are shown.
+const SAID: usize = 1_500;
+/// Failed attempts that are listed.
+const ATTEMPTS: usize = 8;
+
+/// Words by which a line of output is told that says what is wrong.
+const SIGNS: [&str; 8] = [
+    "error",
+    "panicked",
+    "exception",
+    "failed",
+    "failure",
+    "assert",
+    "expected",
+    "not ok",
+];
+
+/// Languages by the ends of file names.
+const LANGUAGES: [(&str, &str); 16] = [
+    ("rs", "rust"),
+    ("py", "python"),
+    ("js", "javascript"),
+    ("mjs", "javascript"),
+    ("jsx", "javascript"),
+    ("ts", "typescript"),
+    ("tsx", "typescript"),
+    ("go", "go"),
+    ("java", "java"),
+    ("kt", "kotlin"),
+    ("rb", "ruby"),
+    ("c", "c"),
+    ("cpp", "cpp"),
+    ("cs", "csharp"),
+    ("php", "php"),
+    ("sh", "shell"),
+];
+
+/// Drafts a trace of a session. `verdict` is what was found out about it, if anything was.
+pub fn draft(session: &Session, facts: &Facts<'_>, verdict: Option<&Value>) -> TraceDraft {
+    let failure = facts.runs.iter().find(|run| run.passed == Some(false));
+    let signature = failure.and_then(|run| signature(run.output));
+    let edits: Vec<&Edit<'_>> = facts.edits.iter().filter(|edit| !edit.undone).collect();
+    let evidence = verdict.map(evidence);
+    let language = language(&edits);
+    let mut tags: Vec<String> = language.iter().map(|&name| name.to_owned()).collect();
+    if !session.repo.name.is_empty() {
+        tags.push(session.repo.name.clone());
+    }
+    TraceDraft {
+        title: title(session, signature.as_deref(), &edits),
+        context_text: context(session, facts, failure, signature.as_deref()),
+        solution_text: solution(session, facts, &edits, evidence.as_ref()),
+        tags,
+        context: environment(language),
+        evidence,
+    }
+}
+
+fn title(session: &Session, signature: Option<&str>, edits: &[&Edit<'_>]) -> String {
+    let file = edits.first().map(|edit| edit.path);
+    let title = match (signature, &session.title, file) {
+        (Some(signature), ..) => signature.to_owned(),
+        (None, Some(title), _) => title.clone(),
+        (None, None, Some(file)) => format!("A change of {file} in {}", session.repo.name),
+        (None, None, None) => format!("A session in {}", session.repo.name),
+    };
+    start(&title, TITLE_MAX)
+}
+
+fn context(
+    session: &Session,
+    facts: &Facts<'_>,
+    failure: Option<&Run<'_>>,
+    signature: Option<&str>,
+) -> String {
+    let mut text = String::new();
+    let asked = facts.events.iter().find_map(|event| match &event.body {
+        Body::UserMessage { content } => Some(content),
+        _ => None,
+    });
+    if let Some(asked) = asked {
+        text.push_str(&start(asked.trim(), SAID));
+        text.push_str("\n\n");
+    }
+    if let Some(run) = failure {
+        let output = without_ansi(run.output);
+        text.push_str(&format!(
+            "`{}` failed{}:\n\n{}\n",
+            run.command,
+            run.exit_code
+                .map_or(String::new(), |code| format!(" with exit code {code}")),
+            fenced(&end(&output, OUTPUT), "")
+        ));
+    } else if let Some(signature) = signature {
+        text.push_str(signature);
+    }
+    let failed = facts.runs.iter().filter(|run| run.passed == Some(false));
+    let attempts: Vec<String> = failed
+        .skip(1)
+        .filter_map(|run| {
+            let before = facts.edits.iter().rev().find(|edit| edit.at < run.at)?;
+            Some(format!(
+                "- after a change of `{}`, `{}` still failed",
+                before.path, run.command
+            ))
+        })
+        .take(ATTEMPTS)
+        .collect();
+    if !attempts.is_empty() {
+        text.push_str("\nWhat did not work:\n\n");
+        text.push_str(&attempts.join("\n"));
+        text.push('\n');
+    }
+    if text.is_empty() {
+        text = format!("A session in the repository {}", session.repo.name);
+    }
+    text.trim_end().to_owned()
+}
+
+fn solution(
+    session: &Session,
+    facts: &Facts<'_>,
+    edits: &[&Edit<'_>],
+    evidence: Option<&DraftEvidence>,
+) -> String {
+    let mut text = String::new();
+    let said = facts
+        .said
+        .iter()
+        .rev()
+        .find_map(|&at| match &facts.events[at].body {
+            Body::AgentMessage { content } | Body::ReasoningStep { content } => Some(content),
+            _ => None,
+        });
+    if let Some(said) = said {
+        text.push_str(&start(said.trim(), SAID));
+        text.push_str("\n\n");
+    }
+    let mut room = DIFFS;
+    for edit in edits.iter().filter(|edit| !edit.diff.trim().is_empty()) {
+        if edit.diff.len() > room {
+            text.push_str(&format!(
+                "`{}` was changed too; its diff is long.\n\n",
+                edit.path
+            ));
+            continue;
+        }
+        room -= edit.diff.len();
+        text.push_str(&format!(
+            "`{}`:\n\n{}\n",
+            edit.path,
+            fenced(edit.diff, "diff")
+        ));
+    }
+    if !session.repo.test_command.is_empty() {
+        text.push_str(&format!("Check: `{}`\n", session.repo.test_command));
+    }
+    if let Some(evidence) = evidence {
+        text.push_str(&format!("\n{}\n", evidence.summary));
+    }
+    text.trim_end().to_owned()
+}
+
+/// Returns the first line of an output that says what is wrong.
+fn signature(output: &str) -> Option<String> {
+    let output = without_ansi(output);
+    let mut lines = output.lines().map(str::trim).filter(|line| line.len() > 8);
+    let says = |line: &&str| {
+        let line = line.to_ascii_lowercase();
+        SIGNS.iter().any(|sign| line.contains(sign))
+    };
+    lines.find(says).map(str::to_owned)
+}
+
+fn language(edits: &[&Edit<'_>]) -> Option<&'static str> {
+    edits.iter().find_map(|edit| {
+        let (_, end) = edit.path.rsplit_once('.')?;
+        let known = LANGUAGES.iter().find(|(known, _)| *known == end)?;
+        Some(known.1)
+    })
+}
+
+fn environment(language: Option<&str>) -> Map<String, Value> {
+    language
+        .map(|language| ("language".to_owned(), language.into()))
+        .into_iter()
+        .collect()
+}
+
+/// Says in a line what the tests proved.
+fn evidence(verdict: &Value) -> DraftEvidence {
+    let verification = &verdict["verification"];
+    let status = verification["status"].as_str().unwrap_or("not_run");
+    let count = |name: &str| verification["counts"][name].as_u64().unwrap_or(0);
+    let flaky = match count("flaky") {
+        0 => "no flake".to_owned(),
+        flaky => format!("{flaky} flaky"),
+    };
+    let summary = match status {
+        "verified" | "refuted" => format!(
+            "Tests: {status}. {} turned green, {} of {} that passed still pass, {} runs, {flaky}.",
+            count("fail_to_pass"),
+            count("pass_to_pass"),
+            count("pass_to_pass") + count("pass_to_fail"),
+            verification["runs_per_side"].as_u64().unwrap_or(0),
+        ),
+        _ => format!(
+            "Tests: {status}. {}",
+            verification["message"].as_str().unwrap_or_default()
+        ),
+    };
+    DraftEvidence {
+        status: status.to_owned(),
+        score: verdict["score"].as_f64(),
+        summary,
+        stale: verdict["stale"].as_bool().unwrap_or(false),
+    }
+}
+
+/// Fences a text so that nothing in it ends the fence.
+fn fenced(text: &str, language: &str) -> String {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat((longest + 1).max(3));
+    format!("{fence}{language}\n{}\n{fence}\n", text.trim_end())
+}
+
+fn start(text: &str, chars: usize) -> String {
+    match text.char_indices().nth(chars.saturating_sub(1)) {
+        Some((at, _)) if text[at..].chars().count() > 1 => format!("{}…", &text[..at]),
+        _ => text.to_owned(),
+    }
+}
+
+fn end(text: &str, chars: usize) -> String {
+    match text.char_indices().rev().nth(chars) {
+        Some((at, c)) => format!("…{}", &text[at + c.len_utf8()..]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use commontrace_session::Event;
+    use serde_json::json;
+
+    use super::*;
+
+    fn events() -> Vec<Event> {
+        let event = |id: &str, event_type: &str, data: Value| json!({"id": id, "timestamp": null, "event_type": event_type, "data": data});
+        let all = [
+            event(
+                "1",
+                "user_message",
+                json!({"content": "cents() is off by one"}),
+            ),
+            event(
+                "2",
+                "terminal_command",
+                json!({"command": "pytest", "exit_code": 1, "output": "collected 2\nE   AssertionError: 28 != 29\n1 failed"}),
+            ),
+            event(
+                "3",
+                "code_edit",
+                json!({"file_path": "money.py", "diff": "@@ -1 +1 @@\n-int(x * 100)\n+round(x * 100)\n"}),
+            ),
+            event(
+                "4",
+                "terminal_command",
+                json!({"command": "pytest", "exit_code": 0, "output": "2 passed"}),
+            ),
+            event(
+                "5",
+                "agent_message",
+                json!({"content": "int() cut off; ``` round() does not"}),
+            ),
+        ];
+        all.map(|event| serde_json::from_value(event).unwrap())
+            .into()
+    }
+
+    fn session() -> Session {
+        let mut session = Session::default();
+        session.repo.name = "shop".to_owned();
+        session.repo.test_command = "pytest".to_owned();
+        session
+    }
+
+    #[test]
+    fn a_draft_says_what_failed_what_was_changed_and_what_that_proved() {
+        let events = events();
+        let facts = Facts::read(&events, "pytest");
+        let verdict = json!({
+            "score": null, "stale": false,
+            "verification": {
+                "status": "verified", "runs_per_side": 3,
+                "counts": {"fail_to_pass": 1, "pass_to_pass": 1, "pass_to_fail": 0, "flaky": 0}
+            }
+        });
+        let draft = draft(&session(), &facts, Some(&verdict));
+        assert_eq!(draft.title, "E   AssertionError: 28 != 29");
+        assert!(draft.context_text.starts_with("cents() is off by one"));
+        assert!(
+            draft
+                .context_text
+                .contains("`pytest` failed with exit code 1")
+        );
+        assert!(draft.solution_text.contains("+round(x * 100)"));
+        assert!(draft.solution_text.contains("Check: `pytest`"));
+        assert!(draft.solution_text.ends_with(
+            "Tests: verified. 1 turned green, 1 of 1 that passed still pass, 3 runs, no flake."
+        ));
+        assert_eq!(draft.tags, ["python", "shop"]);
+        let husk =
+            commontrace_core::husk::husk(&draft.title, &draft.context_text, &draft.solution_text);
+        assert_eq!(husk, None);
+    }
+
+    #[test]
+    fn what_was_not_verified_is_not_said_to_be() {
+        let events = events();
+        let facts = Facts::read(&events, "pytest");
+        let unverified = draft(&session(), &facts, None);
+        assert_eq!(unverified.evidence, None);
+        assert!(!unverified.solution_text.contains("Tests:"));
+        let empty = draft(&session(), &Facts::read(&[], ""), None);
+        assert_eq!(empty.title, "A session in shop");
+    }
+
+    #[test]
+    fn no_text_ends_its_fence() {
+        assert!(fenced("a\n````\nb", "").starts_with("`````\n"));
+    }
+}
