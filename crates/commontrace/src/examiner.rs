@@ -41,9 +41,17 @@ pub fn examiner(config: &Config, env: &Environment) -> Result<Arc<dyn Examiner>,
         .map_err(|err| Failure::new(format!("cannot make {}: {err}", data.display())))?;
     let key = SigningKey::load_or_create(data, &Ids::Random.random_bytes())
         .map_err(|err| Failure::new(chain(&err)))?;
+    let folder = data.join(FOLDER);
+    if folder.is_dir() {
+        match commontrace_verify::reap(&folder) {
+            Ok(0) => {}
+            Ok(left) => tracing::info!("removed what {left} interrupted verifications have left"),
+            Err(err) => tracing::warn!("cannot tidy up {}: {err}", folder.display()),
+        }
+    }
     Ok(Arc::new(SessionExaminer {
         runner: Box::new(runner),
-        folder: data.join(FOLDER),
+        folder,
         protocols: sessions.verify_protocols.0.clone(),
         setup_network: sessions.verify_setup_network,
         endpoint: endpoint(config)?,
