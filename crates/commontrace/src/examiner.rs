@@ -26,6 +26,26 @@ const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// Builds the examiner of this process.
 pub fn examiner(config: &Config, env: &Environment) -> Result<Arc<dyn Examiner>, Failure> {
+    let folder = config.storage.data_dir.join(FOLDER);
+    if folder.is_dir() {
+        match commontrace_verify::reap(&folder) {
+            Ok(0) => {}
+            Ok(left) => tracing::info!("removed what {left} interrupted verifications have left"),
+            Err(err) => tracing::warn!("cannot tidy up {}: {err}", folder.display()),
+        }
+    }
+    Ok(Arc::new(SessionExaminer {
+        endpoint: endpoint(config)?,
+        ..verifier(config, env, folder)?
+    }))
+}
+
+/// Builds one that runs tests, and judges without a model. What it fetches and finds is kept in this folder.
+pub fn verifier(
+    config: &Config,
+    env: &Environment,
+    folder: PathBuf,
+) -> Result<SessionExaminer, Failure> {
     let sessions = &config.sessions;
     let path = env.get("PATH").filter(|path| !path.is_empty());
     let path = path.map_or(USUAL_PATH, |path| path);
@@ -36,29 +56,25 @@ pub fn examiner(config: &Config, env: &Environment) -> Result<Arc<dyn Examiner>,
         sessions.verify_isolation.wanted(),
         toolchains,
     );
-    let data = &config.storage.data_dir;
-    std::fs::create_dir_all(data)
-        .map_err(|err| Failure::new(format!("cannot make {}: {err}", data.display())))?;
-    let key = SigningKey::load_or_create(data, &Ids::Random.random_bytes())
-        .map_err(|err| Failure::new(chain(&err)))?;
-    let folder = data.join(FOLDER);
-    if folder.is_dir() {
-        match commontrace_verify::reap(&folder) {
-            Ok(0) => {}
-            Ok(left) => tracing::info!("removed what {left} interrupted verifications have left"),
-            Err(err) => tracing::warn!("cannot tidy up {}: {err}", folder.display()),
-        }
-    }
-    Ok(Arc::new(SessionExaminer {
+    Ok(SessionExaminer {
         runner: Box::new(runner),
         folder,
         protocols: sessions.verify_protocols.0.clone(),
         setup_network: sessions.verify_setup_network,
-        endpoint: endpoint(config)?,
-        key,
+        endpoint: None,
+        key: signing_key(config)?,
         clock: Clock::System,
         ids: Ids::Random,
-    }))
+    })
+}
+
+/// Returns the key that verdicts are signed with here, which is made if there is none.
+pub fn signing_key(config: &Config) -> Result<SigningKey, Failure> {
+    let data = &config.storage.data_dir;
+    std::fs::create_dir_all(data)
+        .map_err(|err| Failure::new(format!("cannot make {}: {err}", data.display())))?;
+    SigningKey::load_or_create(data, &Ids::Random.random_bytes())
+        .map_err(|err| Failure::new(chain(&err)))
 }
 
 fn endpoint(config: &Config) -> Result<Option<Box<dyn Endpoint>>, Failure> {

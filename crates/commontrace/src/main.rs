@@ -41,9 +41,11 @@ enum Command {
     Reembed(commands::reembed::Args),
     /// Import the starter traces, or check and import those in a folder
     ImportSeeds(commands::import_seeds::Args),
-    /// Import, list and prune recorded debugging sessions
+    /// Import, list, export and prune recorded debugging sessions
     #[command(subcommand)]
     Sessions(commands::sessions::Command),
+    /// Check a signed verdict, its session's events, and that running the tests again gives the same
+    Verify(Box<commands::verify::Args>),
     /// Moderate and look after the commons
     #[command(subcommand)]
     Admin(commands::admin::Command),
@@ -98,6 +100,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Reembed(args) => commands::block_on(commands::reembed::run(config, args)),
         Command::ImportSeeds(args) => commands::block_on(commands::import_seeds::run(config, args)),
         Command::Sessions(command) => commands::block_on(commands::sessions::run(config, command)),
+        Command::Verify(args) => commands::block_on(commands::verify::run(config, env, *args)),
         Command::Admin(command) => commands::block_on(commands::admin::run(config, command)),
         Command::Config(command) => commands::config::run(&config, &command),
         Command::Health(args) => commands::block_on(commands::health::run(config, args)),

@@ -12,6 +12,7 @@ pub mod reembed;
 pub mod sandbox;
 pub mod serve;
 pub mod sessions;
+pub mod verify;
 pub mod worker;
 
 use std::future::Future;
@@ -19,6 +20,7 @@ use std::io::IsTerminal;
 
 use commontrace_server::error::chain;
 use commontrace_server::logging;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, Environment, LogFormat};
 use crate::failure::Failure;
@@ -71,4 +73,25 @@ pub fn set_log_filter(config: &Config) -> Result<(), Failure> {
 pub fn say(line: impl std::fmt::Display) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// Prints one line to standard error, where what goes wrong or goes on is told.
+pub fn complain(line: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// Begins to listen for SIGINT and SIGTERM, and returns what waits for the first of them.
+pub fn interruption() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+    let listen = |kind| {
+        signal(kind).map_err(|err| Failure::new(format!("cannot listen for signals: {err}")))
+    };
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }

@@ -37,5 +37,6 @@ mod starting;
 mod stopping;
 mod switching;
 mod trace_context;
+mod verdicts;
 mod verifying;
 mod workers;

@@ -16,7 +16,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::mpsc;
 
 use super::Owner;
-use crate::commands::say;
+use crate::commands::{complain, say};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::start;
@@ -145,11 +145,6 @@ fn tell(report: &FileReport, json: bool) {
             report.file
         ));
     }
-}
-
-fn complain(what: &str) {
-    use std::io::Write as _;
-    let _ = writeln!(io::stderr().lock(), "{what}");
 }
 
 fn summary(read: &Read, stored: Imported) {

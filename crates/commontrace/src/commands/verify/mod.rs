@@ -1,0 +1,180 @@
+//! `commontrace verify`: whether a verdict is the one that was signed, about the events that are here, and
+//! whether running the tests again gives the same.
+
+mod compare;
+mod rerun;
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use commontrace_judge::sign::{Fault, KEY_FILE, PublicKey, SignedVerdict, check_signature};
+use commontrace_judge::verdict::QaResults;
+use commontrace_server::sessions::EventReader;
+use commontrace_store::{Session, Store};
+use serde_json::Value;
+
+use super::say;
+use super::sessions::{Owner, events};
+use crate::config::{Config, Environment};
+use crate::examiner;
+use crate::failure::Failure;
+use crate::start;
+
+/// The most bytes of a verdict.
+const LONGEST: u64 = 64 << 20;
+
+/// What to verify, and how far.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The signed verdict, or the whole answer of GET /traces/ID/runs/RUN; `-` reads standard input
+    #[arg(required_unless_present = "show_key")]
+    file: Option<PathBuf>,
+    /// The public key that it has to be signed with; without it, this machine's
+    #[arg(long, value_name = "HEX", value_parser = public_key)]
+    key: Option<PublicKey>,
+    /// The session in this store whose events it has to be about
+    #[arg(long, value_name = "ID")]
+    session: Option<String>,
+    #[command(flatten)]
+    owner: Owner,
+    /// Run the session's tests again, from a fresh clone, and compare
+    #[arg(long, requires = "session")]
+    rerun: bool,
+    /// What was taken for the fix, as the run was asked for
+    #[arg(long, value_enum, default_value = "auto", requires = "rerun")]
+    fix: FixSource,
+    /// Print the public key of this machine
+    #[arg(long, conflicts_with_all = ["file", "key", "session", "rerun"])]
+    show_key: bool,
+}
+
+/// Where the fix is.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum FixSource {
+    /// In the session's `commit_after`, if it names one, else in its edits
+    Auto,
+    /// In `commit_after`
+    Commit,
+    /// In the session's edits
+    Edits,
+}
+
+fn public_key(text: &str) -> Result<PublicKey, &'static str> {
+    PublicKey::parse(text).ok_or("a public key is 64 hexadecimal digits")
+}
+
+/// Says what holds, or fails with the first thing that does not.
+pub async fn run(config: Config, env: Environment, args: Args) -> Result<(), Failure> {
+    if args.show_key {
+        say(examiner::signing_key(&config)?.public());
+        return Ok(());
+    }
+    let signed = read(args.file.as_deref().unwrap_or(Path::new("-")))?;
+    let trusted = match &args.key {
+        Some(key) => key.clone(),
+        None => own_key(&config)?,
+    };
+    check_signature(&signed, &trusted).map_err(|fault| failure(&fault))?;
+    say(format_args!("signature: holds, by the key {trusted}"));
+    say(format_args!("verdict: {}", summary(&signed)));
+    let Some(id) = &args.session else {
+        say("events: not compared; --session names the session that they are in");
+        return Ok(());
+    };
+    let store = start::store(&config).await?;
+    let user = args.owner.account(&store).await?;
+    let session = events::find(&store, user, id).await?;
+    let added = compare_events(&store, &session, &signed).await?;
+    say(format_args!(
+        "events: all {} are those that it is about; {added} were added since",
+        signed.chain.events
+    ));
+    if args.rerun {
+        rerun::run(&config, &env, &store, session, &signed, args.fix).await?;
+    }
+    store.close().await;
+    Ok(())
+}
+
+/// Compares the events of a session with the chain, and returns how many there are beyond it.
+async fn compare_events(
+    store: &Store,
+    session: &Session,
+    signed: &SignedVerdict,
+) -> Result<u64, Failure> {
+    let reader = EventReader::as_stored(store.clone(), session.key, 0, session.last_seq);
+    let chain = signed.chain.clone();
+    events::take(reader, move |events| chain.check(events))
+        .await?
+        .map_err(|broken| failure(&Fault::Chain(broken)))
+}
+
+/// Reads a signed verdict, also where it is part of an answer about its run.
+fn read(path: &Path) -> Result<SignedVerdict, Failure> {
+    let place = if path == Path::new("-") {
+        "standard input".to_owned()
+    } else {
+        path.display().to_string()
+    };
+    let mut text = String::new();
+    let read = if path == Path::new("-") {
+        io::stdin().lock().take(LONGEST).read_to_string(&mut text)
+    } else {
+        File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text))
+    };
+    read.map_err(|err| Failure::new(format!("cannot read {place}: {err}")))?;
+    let wrong = |what: String| {
+        Failure::new(format!("{place} holds no signed verdict: {what}"))
+            .hint("GET /traces/ID/runs/RUN answers with one as its member `verdict`")
+    };
+    let mut value: Value = serde_json::from_str(&text).map_err(|err| wrong(err.to_string()))?;
+    if value.get("run_id").is_some() {
+        value = value["verdict"].take();
+        if value.is_null() {
+            return Err(wrong("the run has none".to_owned()));
+        }
+    }
+    serde_json::from_value(value).map_err(|err| wrong(err.to_string()))
+}
+
+/// The key of this machine. None is made here: nothing could be signed with it.
+fn own_key(config: &Config) -> Result<PublicKey, Failure> {
+    let file = config.storage.data_dir.join(KEY_FILE);
+    if !file.exists() {
+        return Err(
+            Failure::new(format!("there is no key at {}", file.display())).hint(
+                "give the key of whoever signed it with --key; `commontrace verify --show-key` prints it there",
+            ),
+        );
+    }
+    Ok(examiner::signing_key(config)?.public())
+}
+
+/// What a verdict says, in a few words.
+fn summary(signed: &SignedVerdict) -> String {
+    let Ok(results) = serde_json::from_value::<QaResults>(signed.verdict.clone()) else {
+        return "of a shape that this version does not know".to_owned();
+    };
+    let status = serde_json::to_value(results.coverage.tests).unwrap_or_default();
+    let score = results
+        .score
+        .map_or_else(|| "no score".to_owned(), |score| format!("score {score}"));
+    format!(
+        "{}, {score}, {} of {} dimensions judged",
+        status.as_str().unwrap_or_default(),
+        results.coverage.dimensions_judged,
+        results.coverage.dimensions
+    )
+}
+
+fn failure(fault: &Fault) -> Failure {
+    let failure = Failure::new(format!("the verdict does not hold: {fault}"));
+    match fault {
+        Fault::Key { .. } => failure.hint(
+            "if it was signed elsewhere, ask there for the key (`commontrace verify --show-key`) and give it \
+             with --key",
+        ),
+        _ => failure,
+    }
+}
