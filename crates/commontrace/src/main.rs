@@ -46,6 +46,9 @@ enum Command {
     Sessions(commands::sessions::Command),
     /// Check a signed verdict, its session's events, and that running the tests again gives the same
     Verify(Box<commands::verify::Args>),
+    /// Find out how far the model that judges agrees with people
+    #[command(subcommand)]
+    Judge(commands::judge::Command),
     /// Moderate and look after the commons
     #[command(subcommand)]
     Admin(commands::admin::Command),
@@ -101,6 +104,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::ImportSeeds(args) => commands::block_on(commands::import_seeds::run(config, args)),
         Command::Sessions(command) => commands::block_on(commands::sessions::run(config, command)),
         Command::Verify(args) => commands::block_on(commands::verify::run(config, env, *args)),
+        Command::Judge(command) => commands::block_on(commands::judge::run(config, command)),
         Command::Admin(command) => commands::block_on(commands::admin::run(config, command)),
         Command::Config(command) => commands::config::run(&config, &command),
         Command::Health(args) => commands::block_on(commands::health::run(config, args)),

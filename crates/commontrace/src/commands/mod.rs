@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod health;
 pub mod import_seeds;
 pub mod jobs;
+pub mod judge;
 pub mod migrate;
 pub mod reembed;
 pub mod sandbox;
