@@ -41,7 +41,7 @@ enum Command {
     Reembed(commands::reembed::Args),
     /// Import the starter traces, or check and import those in a folder
     ImportSeeds(commands::import_seeds::Args),
-    /// Import, list, export and prune recorded debugging sessions
+    /// Import, follow, list, export and prune recorded debugging sessions
     #[command(subcommand)]
     Sessions(commands::sessions::Command),
     /// Check a signed verdict, its session's events, and that running the tests again gives the same
@@ -102,7 +102,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Backup(args) => commands::block_on(commands::backup::run(config, args)),
         Command::Reembed(args) => commands::block_on(commands::reembed::run(config, args)),
         Command::ImportSeeds(args) => commands::block_on(commands::import_seeds::run(config, args)),
-        Command::Sessions(command) => commands::block_on(commands::sessions::run(config, command)),
+        Command::Sessions(command) => {
+            commands::block_on(commands::sessions::run(config, env, command))
+        }
         Command::Verify(args) => commands::block_on(commands::verify::run(config, env, *args)),
         Command::Judge(command) => commands::block_on(commands::judge::run(config, command)),
         Command::Admin(command) => commands::block_on(commands::admin::run(config, command)),

@@ -53,6 +53,11 @@ impl Import {
         }
     }
 
+    /// Goes on at the moment `now`, for an import that takes long.
+    pub fn at(&mut self, now: DateTime<Utc>) {
+        self.now = now;
+    }
+
     /// Stores what was found next.
     pub async fn take(&mut self, found: Found) -> Result<()> {
         match found {

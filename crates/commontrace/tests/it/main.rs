@@ -40,4 +40,5 @@ mod switching;
 mod trace_context;
 mod verdicts;
 mod verifying;
+mod watching;
 mod workers;

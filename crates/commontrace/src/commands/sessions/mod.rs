@@ -5,13 +5,14 @@ mod export;
 mod import;
 mod list;
 mod prune;
+mod watch;
 
 use commontrace_core::UserId;
 use commontrace_server::clock::Clock;
 use commontrace_store::{NewAccount, Store};
 use uuid::Uuid;
 
-use crate::config::Config;
+use crate::config::{Config, Environment};
 use crate::failure::Failure;
 
 /// The account of whoever uses the command line without naming one.
@@ -28,6 +29,8 @@ pub enum Command {
     List(list::Args),
     /// Delete sessions that nothing was added to for long
     Prune(prune::Args),
+    /// Follow the folders of coding agents and import what they add
+    Watch(watch::Args),
 }
 
 /// Whose sessions.
@@ -39,12 +42,13 @@ pub struct Owner {
 }
 
 /// Runs a subcommand.
-pub async fn run(config: Config, command: Command) -> Result<(), Failure> {
+pub async fn run(config: Config, env: Environment, command: Command) -> Result<(), Failure> {
     match command {
         Command::Import(args) => import::run(config, args).await,
         Command::Export(args) => export::run(config, args).await,
         Command::List(args) => list::run(config, args).await,
         Command::Prune(args) => prune::run(config, args).await,
+        Command::Watch(args) => watch::run(config, env, args).await,
     }
 }
 
