@@ -6,7 +6,8 @@ use std::process::Stdio;
 use commontrace_store::Engine::{self, Postgres, Sqlite};
 use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::process::Child;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr};
 use tokio::time::timeout;
 
 use crate::client::until;
@@ -112,6 +113,35 @@ async fn an_answer_that_comes_later_is_part_of_its_call() {
         trace.contains("built") && !trace.contains("unanswered"),
         "{trace}"
     );
+}
+
+#[tokio::test]
+async fn what_could_not_be_stored_is_read_anew() {
+    let place = Place::new();
+    place.write("agents/a.jsonl", recording(true));
+    let folder = place.path("agents").display().to_string();
+    place.run(&["migrate"]).await.ok();
+    place
+        .sql(
+            "CREATE TRIGGER no_more BEFORE INSERT ON session_events BEGIN SELECT RAISE(ABORT, 'no more'); END",
+        )
+        .await;
+    let once = ["sessions", "watch", &folder, "--once"];
+    place.run(&once).await.failed(1, &["no more"]);
+    let mut watching = watch(&place, &folder).await;
+    let stderr = watching.stderr.take().expect("it is piped");
+    let mut said = BufReader::new(stderr).lines();
+    assert!(line(&mut said).await.starts_with("watching "));
+    let trouble = line(&mut said).await;
+    assert!(trouble.contains("is not stored, and will be"), "{trouble}");
+    place.sql("DROP TRIGGER no_more").await;
+    until("everything is imported", async || events(&place).await == 3).await;
+    end(watching, Signal::TERM).await;
+}
+
+async fn line(said: &mut Lines<BufReader<ChildStderr>>) -> String {
+    let line = timeout(DEADLINE, said.next_line()).await;
+    line.expect("it says something").unwrap().expect("a line")
 }
 
 #[tokio::test]

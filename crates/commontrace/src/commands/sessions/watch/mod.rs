@@ -28,7 +28,7 @@ use crate::start;
 /// Batches, of a mebibyte each, that are parsed ahead of the store.
 const AHEAD: usize = 4;
 /// The shortest wait after storing failed.
-const RETRY: Duration = Duration::from_secs(10);
+const RETRY: Duration = Duration::from_secs(5);
 
 /// What to follow.
 #[derive(Debug, clap::Args)]
