@@ -1,9 +1,11 @@
 //! Recording sessions. Requests are checked by `commontrace-session`, which says of each place what is
 //! wrong; the types here describe them.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use commontrace_core::RunId;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -71,7 +73,7 @@ pub struct SessionEvent {
     #[schemars(length(max = 200), regex(pattern = r"^[^\u0000]*$"))]
     id: Option<String>,
     /// When it happened; null where that is not known.
-    timestamp: Option<Timestamp>,
+    timestamp: MaybeTimestamp,
     /// What kind of thing happened.
     event_type: EventType,
     /// What happened, in the members that the type asks for.
@@ -86,6 +88,24 @@ pub struct SessionEvent {
     /// The tool call that it makes or answers.
     #[serde(default)]
     tool_call_id: Option<String>,
+}
+
+/// A moment that has to be given, as `null` if nobody knows it.
+#[derive(Debug)]
+struct MaybeTimestamp;
+
+impl JsonSchema for MaybeTimestamp {
+    fn schema_name() -> Cow<'static, str> {
+        "MaybeTimestamp".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "null"], "format": "date-time" })
+    }
 }
 
 /// The kinds of things that happen.

@@ -99,6 +99,12 @@ pub fn session(body: Value) -> Result<Posted, Refusal> {
         end_time: object.optional_moment("end_time", &mut warnings),
         ..Session::default()
     };
+    let bug_id = session.bug_id.as_deref().unwrap_or_default();
+    for (name, text) in [("developer_id", &*session.developer_id), ("bug_id", bug_id)] {
+        if text.contains('\0') {
+            object.wrong(name, "value_error", "must not have NUL", text.into());
+        }
+    }
     let repo = object.member("repo");
     let events = object
         .optional("events")
@@ -216,9 +222,15 @@ fn read_repo(
         commit_after: object.text("commit_after"),
         test_command: object.text("test_command"),
     };
-    if repo.test_command.contains('\0') {
-        let input = repo.test_command.as_str().into();
-        object.wrong("test_command", "string_type", "must not have NUL", input);
+    for (name, text) in [("name", &repo.name), ("test_command", &repo.test_command)] {
+        if text.contains('\0') {
+            object.wrong(
+                name,
+                "value_error",
+                "must not have NUL",
+                text.as_str().into(),
+            );
+        }
     }
     let (rest, _) = object.finish();
     if !rest.is_empty() {

@@ -169,6 +169,19 @@ pub async fn list(
         since: query.since.map(commontrace_api::Timestamp::utc),
         until: query.until.map(commontrace_api::Timestamp::utc),
     };
+    let wanted = [
+        &filter.developer_id,
+        &filter.bug_id,
+        &filter.repo_name,
+        &filter.format,
+    ];
+    if wanted.into_iter().flatten().any(|text| text.contains('\0')) {
+        // No session has such a text, and PostgreSQL does not even compare with it.
+        return Ok(JsonBody(SessionPage {
+            traces: Vec::new(),
+            next_cursor: None,
+        }));
+    }
     let limit = query.limit.value();
     // One more than asked for tells whether there is another page.
     let mut sessions = caller

@@ -8,7 +8,7 @@ use commontrace_session::import::{Batch, Found, SessionKey};
 use commontrace_session::posted::is_session_id;
 use commontrace_session::stored::{self, Blobs};
 use commontrace_session::{Event, Session};
-use commontrace_store::{Append, AppendEvents, NewSession, Result, Store};
+use commontrace_store::{Append, AppendEvents, NewEvent, NewSession, Result, Store};
 use sha2::{Digest, Sha256};
 
 use super::intake::{new_blobs, new_event};
@@ -84,9 +84,9 @@ impl Import {
             user_id: self.user,
             id: id.clone(),
             content_hash: Sha256::digest(&header).to_vec(),
-            developer_id: session.developer_id.clone(),
-            bug_id: session.bug_id.clone(),
-            repo_name: session.repo.name.clone(),
+            developer_id: without_nul(&session.developer_id),
+            bug_id: session.bug_id.as_deref().map(without_nul),
+            repo_name: without_nul(&session.repo.name),
             format: Some(key.format.to_owned()),
             start_time: session.start_time.unwrap_or(self.now),
             header,
@@ -131,7 +131,11 @@ impl Import {
         let mut blobs = Blobs::default();
         let rows: Vec<_> = events
             .iter()
-            .map(|event| new_event(event, &mut blobs))
+            .map(|event| {
+                let row = new_event(event, &mut blobs);
+                let id = without_nul(&row.id);
+                NewEvent { id, ..row }
+            })
             .collect();
         let mut kept = Blobs::default();
         if keeps {
@@ -159,6 +163,11 @@ impl Import {
         }
         Ok(())
     }
+}
+
+/// Returns a text that PostgreSQL takes.
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
 
 /// Returns the id that a recorded session has here: the tool's own, or a hash of one that could not be

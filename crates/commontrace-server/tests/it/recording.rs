@@ -303,6 +303,7 @@ async fn own_sessions_are_listed_newest_first_and_filtered(
     assert_eq!((rest, end), (vec![mine[0].clone()], Value::Null));
     assert_eq!(list("bug_id=B-1").await.0, [mine[2].as_str(), &mine[0]]);
     assert!(list("until=2025-11-27T10:00:00Z").await.0.is_empty());
+    assert!(list("bug_id=%00").await.0.is_empty());
 }
 
 #[rstest]

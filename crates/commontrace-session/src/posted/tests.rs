@@ -130,6 +130,23 @@ fn paths_are_data_but_must_be_paths() {
 }
 
 #[test]
+fn no_text_that_is_looked_for_has_a_nul() {
+    let mut body = with(a_session(), "developer_id", json!("a\0"));
+    body["bug_id"] = json!("\0");
+    body["repo"]["name"] = json!("x\0y");
+    assert_eq!(
+        faults(session(body)),
+        [
+            "body.developer_id value_error",
+            "body.bug_id value_error",
+            "body.repo.name value_error",
+        ]
+    );
+    let body = json!({"events": [{"id": "\0", "event_type": "error", "timestamp": null, "data": {"message": "\0"}}]});
+    assert_eq!(faults(events(body)), ["body.events.0.id string_too_long"]);
+}
+
+#[test]
 fn what_is_not_known_stays_unknown() {
     let data = json!({"command": "make", "output": "", "exit_code": null});
     let body =

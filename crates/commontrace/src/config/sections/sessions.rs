@@ -1,23 +1,24 @@
 //! `[sessions]`: how recorded sessions are examined.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
 use commontrace_sandbox::Wanted;
 use commontrace_verify::git::Protocol;
 use url::Url;
 
-use crate::config::setting::{Fallback::*, settings};
+use crate::config::setting::{Fallback::*, Known, settings};
 use crate::config::value::{Secret, Value};
 
 settings! {
     /// How recorded sessions are examined.
     pub struct SessionSettings in "sessions" {
         /// How repositories may be fetched to run their tests: https, ssh and file, separated by
-        /// commas. With file, whoever has a key can have tests run in any repository that the server
-        /// can read
+        /// commas, or none. With file, whoever has a key can have tests run in any repository that the
+        /// server can read
         pub verify_protocols: Protocols {
             env: "COMMONTRACE_VERIFY_PROTOCOLS",
-            default: Text("https"),
+            default: From(|known| Ok(default_protocols(known).to_owned())),
             common: false,
         }
         /// What contains tests: auto, embedded, bubblewrap, or none (only where all who have a key may
@@ -72,6 +73,16 @@ settings! {
     }
 }
 
+/// Strangers who reach a server do not get to run their tests on it unless its operator says so.
+fn default_protocols(known: &Known<'_>) -> &'static str {
+    let listen = known.text("listen").parse::<SocketAddr>();
+    if listen.is_ok_and(|address| address.ip().is_loopback()) {
+        "https"
+    } else {
+        "none"
+    }
+}
+
 /// How repositories may be fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Protocols(pub Vec<Protocol>);
@@ -84,9 +95,12 @@ const PROTOCOLS: [(&str, Protocol); 3] = [
 
 impl Value for Protocols {
     const KIND: &'static str = "PROTOCOLS";
-    const ACCEPTS: &'static str = "some of https, ssh and file, separated by commas";
+    const ACCEPTS: &'static str = "some of https, ssh and file, separated by commas, or none";
 
     fn parse(text: &str) -> Option<Self> {
+        if text.trim() == "none" {
+            return Some(Self(Vec::new()));
+        }
         let find = |name: &str| {
             let known = PROTOCOLS.iter().find(|(known, _)| *known == name.trim());
             known.map(|(_, protocol)| *protocol)
@@ -99,7 +113,10 @@ impl Value for Protocols {
             let known = PROTOCOLS.iter().find(|(_, protocol)| protocol == wanted);
             known.map_or("", |(name, _)| name)
         };
-        self.0.iter().map(name).collect::<Vec<_>>().join(",")
+        match &self.0[..] {
+            [] => "none".to_owned(),
+            some => some.iter().map(name).collect::<Vec<_>>().join(","),
+        }
     }
 }
 
