@@ -77,7 +77,7 @@ enum Command {
     Capacity(capacity_test::Command),
     /// Ask a large store as many agents do at once, with Locust and wrk
     Load(load::Args),
-    /// Read recordings of agents and store nothing
+    /// Read recordings of agents, and append to sessions
     #[command(subcommand)]
     Sessions(sessions::Command),
     /// Answer as an embedding service does, until interrupted
@@ -163,7 +163,7 @@ async fn measure(command: &Command) -> Result<Report> {
         Command::Soak(args) => Box::pin(soak::run(args)).await,
         Command::Capacity(command) => Box::pin(capacity_test::run(command)).await,
         Command::Load(args) => Box::pin(load::run(args)).await,
-        Command::Sessions(command) => sessions::run(command),
+        Command::Sessions(command) => Box::pin(sessions::run(command)).await,
         Command::EmbeddingEndpoint(args) => Box::pin(embedding_endpoint::run(args)).await,
     }
 }

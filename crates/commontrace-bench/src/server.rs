@@ -180,6 +180,7 @@ impl Launch {
             .env("RATE_LIMIT_READ_PER_MINUTE", NO_LIMIT)
             .env("RATE_LIMIT_WRITE_PER_MINUTE", NO_LIMIT)
             .env("RATE_LIMIT_REGISTER_PER_HOUR", NO_LIMIT)
+            .env("RATE_LIMIT_RECORD_PER_MINUTE", NO_LIMIT)
             .env_remove("DATABASE_URL")
             .stdin(Stdio::null())
             .stdout(log.try_clone().context("cannot write the server's log")?)

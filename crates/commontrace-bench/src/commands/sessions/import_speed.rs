@@ -1,4 +1,4 @@
-//! `sessions`: how fast recordings of agents are read.
+//! `sessions import-speed`: how fast recordings of agents are read.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,13 +16,6 @@ const GOAL: f64 = 60.0;
 /// Megabytes of memory at most.
 const MEMORY_GOAL: u64 = 200;
 
-/// What to measure.
-#[derive(Debug, clap::Subcommand)]
-pub enum Command {
-    /// Parse the recordings of a folder on one core, without and with redaction, and store nothing
-    ImportSpeed(ImportSpeed),
-}
-
 /// Which recordings.
 #[derive(Debug, clap::Args)]
 pub struct ImportSpeed {
@@ -35,13 +28,7 @@ pub struct ImportSpeed {
 }
 
 /// Measures.
-pub fn run(command: &Command) -> Result<Report> {
-    match command {
-        Command::ImportSpeed(args) => import_speed(args),
-    }
-}
-
-fn import_speed(args: &ImportSpeed) -> Result<Report> {
+pub fn run(args: &ImportSpeed) -> Result<Report> {
     let mut all = Vec::new();
     for path in &args.paths {
         all.extend(files(path)?);
