@@ -107,6 +107,12 @@ impl Format {
         Self::ALL.into_iter().find(|format| format.name() == name)
     }
 
+    /// Whether what stands in a file may be written anew, so that its last words may be half of what they
+    /// will be.
+    pub fn rewrites(self) -> bool {
+        self == Self::Gemini
+    }
+
     /// The name of the format in sessions and events.
     pub fn name(self) -> &'static str {
         match self {
@@ -118,6 +124,16 @@ impl Format {
             Self::MiniSweAgent => "mini-swe-agent",
             Self::Seed => "trace",
         }
+    }
+}
+
+/// The format of a file by what it begins with; `None` if it is of none that is known, or compressed.
+pub fn format_of(path: &Path) -> io::Result<Option<Format>> {
+    let (head, _, failure) = head(BufReader::with_capacity(64 * 1024, File::open(path)?));
+    match (failure, sniff::sniff(&head)) {
+        (Some(failure), _) => Err(failure),
+        (None, Some(Layout::Lines(format) | Layout::Document(format))) => Ok(Some(format)),
+        (None, None) => Ok(None),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::Stdio;
+use std::time::SystemTime;
 
 use commontrace_store::Engine::{self, Postgres, Sqlite};
 use rstest::rstest;
@@ -142,6 +143,27 @@ async fn what_could_not_be_stored_is_read_anew() {
 async fn line(said: &mut Lines<BufReader<ChildStderr>>) -> String {
     let line = timeout(DEADLINE, said.next_line()).await;
     line.expect("it says something").unwrap().expect("a line")
+}
+
+#[tokio::test]
+async fn messages_that_are_written_anew_are_waited_for() {
+    let place = Place::new();
+    let recorded = concat!(
+        r#"{"sessionId":"main","projectHash":"ab","startTime":"2026-02-01T10:00:00Z"}"#,
+        "\n",
+        r#"{"id":"m1","timestamp":"2026-02-01T10:00:01Z","type":"user","content":"Mend it"}"#,
+        "\n",
+    );
+    let file = place.write("agents/session-1.jsonl", recorded);
+    let folder = place.path("agents").display().to_string();
+    let once = ["sessions", "watch", &folder, "--once"];
+    place.run(&once).await.ok();
+    assert_eq!(events(&place).await, 0);
+    let long_ago = SystemTime::UNIX_EPOCH;
+    let opened = fs::File::options().append(true).open(file).unwrap();
+    opened.set_modified(long_ago).unwrap();
+    place.run(&once).await.ok();
+    assert_eq!(events(&place).await, 1);
 }
 
 #[tokio::test]

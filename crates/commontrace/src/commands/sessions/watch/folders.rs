@@ -6,8 +6,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use chrono::{DateTime, TimeDelta, Utc};
+use commontrace_server::clock::Clock;
 use commontrace_server::error::chain;
-use commontrace_session::import::{Found, ImportError, Importer, files};
+use commontrace_session::import::{Format, Found, ImportError, Importer, files, format_of};
 use tokio::sync::mpsc;
 
 use crate::commands::complain;
@@ -58,6 +60,10 @@ struct ReadFile {
     bad: u64,
 }
 
+/// How long nothing may have been written to a file of a format that writes messages anew as they grow. An
+/// event is stored once, and should not be the half of a message.
+const REST: TimeDelta = TimeDelta::seconds(60);
+
 /// What a file looks like from outside.
 #[derive(PartialEq)]
 struct Look {
@@ -71,6 +77,14 @@ impl From<Metadata> for Look {
             size: about.len(),
             modified: about.modified().ok(),
         }
+    }
+}
+
+impl Look {
+    /// Whether nothing was written to it for a while. What no time is known of is not waited for.
+    fn rests(&self) -> bool {
+        let modified = self.modified.map(DateTime::<Utc>::from);
+        modified.is_none_or(|modified| Clock::System.now() - modified > REST)
     }
 }
 
@@ -107,6 +121,11 @@ impl Folders {
             return;
         }
         let known = last.map_or(0, |last| last.bad);
+        if !look.rests()
+            && format_of(&path).is_ok_and(|format| format.is_some_and(Format::rewrites))
+        {
+            return;
+        }
         if found.blocking_send(Step::File(path.clone())).is_err() {
             return;
         }
