@@ -127,6 +127,61 @@ impl<T: JsonSchema> OperationOutput for Streamed<T> {
     }
 }
 
+/// 200 with server-sent events.
+#[derive(Debug)]
+pub struct EventStream(Body);
+
+/// How they are called where content is described.
+const EVENT_STREAM: &str = "text/event-stream";
+
+impl EventStream {
+    /// Sends events, each of which is whole.
+    pub fn new(events: impl Stream<Item = Result<Bytes, axum::BoxError>> + Send + 'static) -> Self {
+        Self(Body::from_stream(events))
+    }
+}
+
+impl IntoResponse for EventStream {
+    fn into_response(self) -> Response {
+        let headers = [
+            (header::CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM)),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        ];
+        (headers, self.0).into_response()
+    }
+}
+
+impl OperationOutput for EventStream {
+    type Inner = String;
+
+    fn operation_response(ctx: &mut GenContext, _: &mut Operation) -> Option<openapi::Response> {
+        let schema = openapi::SchemaObject {
+            json_schema: ctx.schema.subschema_for::<String>(),
+            example: None,
+            external_docs: None,
+        };
+        let content = openapi::MediaType {
+            schema: Some(schema),
+            ..Default::default()
+        };
+        Some(openapi::Response {
+            description: "Events, until the last one.".to_owned(),
+            content: [(EVENT_STREAM.to_owned(), content)].into_iter().collect(),
+            ..Default::default()
+        })
+    }
+
+    fn inferred_responses(
+        ctx: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<openapi::StatusCode>, openapi::Response)> {
+        Self::operation_response(ctx, operation)
+            .map(|response| (Some(openapi::StatusCode::Code(200)), response))
+            .into_iter()
+            .collect()
+    }
+}
+
 /// 200 or 503 with the same kind of body.
 #[derive(Debug)]
 pub struct MaybeUnavailable<T> {

@@ -220,10 +220,13 @@ fn sessions() -> ApiRouter<App> {
         )
         .api_route(
             "/traces/{trace_id}/runs/{run_id}",
-            get_with(runs::read, |op| known(op, "Sessions", "Read a run"))
-                .delete_with(runs::cancel, |op| {
-                    known(op, "Sessions", "End a run that has not ended")
-                }),
+            get_with(runs::read, |op| known(op, "Sessions", "Read a run")),
+        )
+        .api_route(
+            "/traces/{trace_id}/runs/{run_id}/cancel",
+            post_with(runs::cancel, |op| {
+                known(op, "Sessions", "End a run that has not ended")
+            }),
         )
         .api_route(
             "/traces/{trace_id}/runs/{run_id}/progress",

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use axum::Json as JsonBody;
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
+use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -20,6 +19,7 @@ use super::sessions::{find, unknown, whole};
 use crate::app::App;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Path, Query, Reader, Recorder};
+use crate::respond::EventStream;
 use crate::sessions::examine::{Fix, RunOptions};
 
 /// How often a run is looked at by whoever waits for it.
@@ -153,7 +153,7 @@ pub async fn progress(
     State(app): State<App>,
     caller: Reader,
     Path((id, run)): Path<(String, RunId)>,
-) -> ApiResult<Response> {
+) -> ApiResult<EventStream> {
     let session = find(caller.store(), &caller, &id).await?.key;
     let run = app.store.run(session, run).await?.ok_or_else(unknown_run)?;
     let until = Instant::now() + FOLLOWED;
@@ -182,11 +182,7 @@ pub async fn progress(
             run = look(&app, session, run.id).await.ok()?;
         }
     });
-    let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-    ];
-    Ok((headers, Body::from_stream(events)).into_response())
+    Ok(EventStream::new(events))
 }
 
 fn event_of(run: &Run) -> String {

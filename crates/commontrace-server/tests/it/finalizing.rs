@@ -171,8 +171,10 @@ async fn a_run_can_be_followed_and_ended(#[values(Sqlite, Postgres)] engine: Eng
     // One is enough.
     assert_eq!(ask(&ada, &id).await, run);
     bob.get(&run).await.refused(404);
-    bob.delete(&run).await.refused(404);
-    ada.delete(&run).await.ok();
+    let cancel = format!("{run}/cancel");
+    let refused = bob.send(Method::POST, &cancel, None, &[]).await;
+    refused.refused(404);
+    ada.send(Method::POST, &cancel, None, &[]).await.ok();
     let end = ended(&ada, &run).await;
     assert_eq!(
         (&end["state"], &end["verdict"]),
