@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use commontrace_core::UserId;
 use commontrace_core::token_bucket::Limit;
 use commontrace_store::Store;
 use ipnet::IpNet;
@@ -112,6 +113,9 @@ pub struct ServerSettings {
     pub app_name: String,
     /// Header that carries the API key.
     pub api_key_header: String,
+    /// The account of whoever sends no key, where the server is one person's: requests from this machine
+    /// act for it.
+    pub single_user: Option<UserId>,
     /// Whether any account may publish, or only one with an e-mail address that was let in.
     pub open_publishing: bool,
     /// Largest request body, in bytes.
@@ -149,6 +153,7 @@ impl Default for ServerSettings {
         Self {
             app_name: "CommonTrace".into(),
             api_key_header: "X-API-Key".into(),
+            single_user: None,
             open_publishing: true,
             body_limit_bytes: 1024 * 1024,
             request_timeout: Duration::from_secs(30),

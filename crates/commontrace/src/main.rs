@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod examiner;
 mod failure;
+mod local_user;
 mod reload;
 mod start;
 mod telemetry;

@@ -24,6 +24,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::{self, Config, CorsOrigins};
 use crate::failure::Failure;
+use crate::local_user;
 
 include!(concat!(env!("OUT_DIR"), "/seeds.rs"));
 
@@ -349,6 +350,7 @@ pub fn server_settings(config: &Config) -> ServerSettings {
             .collect(),
         read_per_minute: limits.rate_limit_read_per_minute.get(),
         write_per_minute: limits.rate_limit_write_per_minute.get(),
+        single_user: config.server.single_user.then_some(local_user::ID),
         finalize_wait: Duration::from_secs(config.sessions.finalize_wait_seconds.into()),
         record_per_minute: limits.rate_limit_record_per_minute.get(),
         session_body_limit_bytes: limits.max_session_body_bytes.get() as usize,

@@ -9,6 +9,8 @@ use aide::OperationInput;
 use aide::generate::GenContext;
 use aide::openapi::{Operation, Response, StatusCode};
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
 use commontrace_store::{Account, Store};
 
@@ -196,13 +198,47 @@ impl<L: Level> FromRequestParts<App> for Caller<L> {
 async fn authenticate(parts: &Parts, app: &App) -> Result<Account, ApiError> {
     let header = &app.settings.api_key_header;
     let Some(key) = sent_key(&parts.headers, header) else {
-        return Err(ApiError::not_authenticated(header));
+        let only = app
+            .settings
+            .single_user
+            .filter(|_| is_local(&parts.headers));
+        let account = match only {
+            Some(id) => app.store.account(id).await?,
+            None => None,
+        };
+        return account.ok_or_else(|| ApiError::not_authenticated(header));
     };
     let hash = app.api_keys.hash(key);
     match app.store.account_by_key(&hash).await? {
         Some(account) => Ok(account),
         None => Err(refuse_key(app, parts).await),
     }
+}
+
+/// Returns whether a request comes from a program on this machine, as far as its headers tell: not through
+/// a proxy, not from a page of another site, and not under a name that somebody lets point here.
+fn is_local(headers: &HeaderMap) -> bool {
+    let forwarded = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+    if forwarded.into_iter().any(|name| headers.contains_key(name)) {
+        return false;
+    }
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let own = match headers.get(ORIGIN) {
+        None => true,
+        Some(_) => text(ORIGIN)
+            .and_then(|origin| origin.strip_prefix("http://"))
+            .is_some_and(is_this_machine),
+    };
+    own && text(HOST).is_some_and(is_this_machine)
+}
+
+/// Returns whether `host`, with or without a port, is a name that always means this machine.
+fn is_this_machine(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    matches!(name, "localhost" | "127.0.0.1" | "[::1]")
 }
 
 impl<L: Level> OperationInput for Caller<L> {

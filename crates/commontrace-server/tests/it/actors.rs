@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use chrono::{DateTime, Utc};
+use commontrace_core::UserId;
 use commontrace_server::api_key::ApiKeys;
 use commontrace_server::app::{App, Parts, ServerSettings};
 use commontrace_server::clock::Clock;
@@ -14,7 +15,7 @@ use commontrace_server::ids::Ids;
 use commontrace_server::router;
 use commontrace_server::search::{MAKE_DOCUMENT, Search};
 use commontrace_server::sessions::examine::Examiner;
-use commontrace_store::{Engine, Location, Store};
+use commontrace_store::{Engine, Location, NewAccount, Store};
 use commontrace_testkit::{Home, empty};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -67,6 +68,29 @@ impl TestApp {
             location,
             _home: home,
         }
+    }
+
+    /// A server of one person, and that person with a key.
+    pub async fn of_one_user() -> (Self, Actor) {
+        let only = UserId(uuid::Uuid::from_u128(7));
+        let settings = ServerSettings {
+            single_user: Some(only),
+            ..ServerSettings::default()
+        };
+        let app = Self::with(Engine::Sqlite, settings).await;
+        let key = app.app.api_keys.generate(&app.app.ids);
+        let account = NewAccount {
+            id: only,
+            email: None,
+            display_name: None,
+            can_contribute: true,
+            is_moderator: false,
+            is_seed: false,
+            key_hash: Some(app.app.api_keys.hash(key.as_bytes()).to_vec()),
+        };
+        app.app.store.create_account(account, noon()).await.unwrap();
+        let actor = app.anyone().with_key(&key);
+        (app, actor)
     }
 
     pub fn advance(&self, by: Duration) {

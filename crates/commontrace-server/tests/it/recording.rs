@@ -390,3 +390,51 @@ async fn a_session_becomes_a_draft_that_its_owner_contributes(
     assert_eq!(ada.post("/api/v1/traces", body).await.status, 202);
     assert_eq!(ada.finds("28 cents are not 29 cents").await.len(), 1);
 }
+
+#[tokio::test]
+async fn on_one_persons_own_machine_no_key_is_needed() {
+    let plain = TestApp::on(Sqlite).await;
+    let local = [("host", "localhost:8000")];
+    let refused = plain
+        .anyone()
+        .send(Method::POST, "/traces", Some(a_session()), &local)
+        .await;
+    refused.refused(401);
+    let (app, ada) = TestApp::of_one_user().await;
+    let anyone = app.anyone();
+    let ask = async |headers: &[(&str, &str)]| {
+        let answer = anyone.send(Method::POST, "/traces", Some(a_session()), headers);
+        answer.await.status.as_u16()
+    };
+    assert_eq!(ask(&local).await, 201);
+    assert_eq!(ask(&[("host", "127.0.0.1")]).await, 201);
+    assert_eq!(
+        ask(&[("host", "[::1]:8000"), ("origin", "http://localhost:8000")]).await,
+        201
+    );
+    // Not for pages of other sites, names that lead here, proxies, or a wrong key.
+    assert_eq!(ask(&[]).await, 401);
+    assert_eq!(ask(&[("host", "evil.example")]).await, 401);
+    assert_eq!(
+        ask(&[
+            ("host", "localhost:8000"),
+            ("origin", "http://evil.example")
+        ])
+        .await,
+        401
+    );
+    assert_eq!(
+        ask(&[("host", "localhost:8000"), ("origin", "null")]).await,
+        401
+    );
+    assert_eq!(
+        ask(&[("host", "localhost"), ("x-forwarded-for", "10.0.0.1")]).await,
+        401
+    );
+    assert_eq!(
+        ask(&[("host", "localhost"), ("x-api-key", "nonsense")]).await,
+        401
+    );
+    let sessions = ada.get("/traces").await.ok();
+    assert_eq!(sessions["traces"].as_array().unwrap().len(), 3);
+}

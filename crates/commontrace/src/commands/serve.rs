@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::config::{Config, ConfigArgs, Environment};
 use crate::examiner::examiner;
 use crate::failure::Failure;
+use crate::local_user;
 use crate::reload::{self, Hangups, Reload};
 use crate::start;
 
@@ -46,6 +47,7 @@ pub async fn run(
     } else {
         Work::Here
     };
+    refuse_strangers(&config)?;
     // Before anything that takes long, because until then a SIGHUP ends the process.
     let hangups = Hangups::listen()?;
     // First of all, so that a second server on the same address changes nothing.
@@ -105,6 +107,9 @@ async fn prepare(
     lifecycle: Lifecycle,
 ) -> Result<(App, DateTime<Utc>), Failure> {
     let store = start::serving_store(config).await?;
+    if config.server.single_user {
+        local_user::ensure(&store).await?;
+    }
     let embedder = start::embedder(config).await?;
     let redis = start::redis(config).await;
     let examiner = match work {
@@ -126,6 +131,28 @@ async fn prepare(
     let since = app.search.current().load(&app.store).await?;
     app.search.report();
     Ok((app, since))
+}
+
+/// Whoever needs no key must be on this machine, and known to be.
+fn refuse_strangers(config: &Config) -> Result<(), Failure> {
+    let server = &config.server;
+    if !server.single_user {
+        return Ok(());
+    }
+    if !server.listen.ip().is_loopback() {
+        return Err(Failure::new(format!(
+            "COMMONTRACE_SINGLE_USER lets requests in without a key, and {} is open to others",
+            server.listen
+        ))
+        .hint("listen on 127.0.0.1, or leave COMMONTRACE_SINGLE_USER out"));
+    }
+    if server.trusted_proxies.is_some() {
+        return Err(Failure::new(
+            "COMMONTRACE_SINGLE_USER lets requests in without a key, and TRUSTED_PROXIES names proxies that others come through",
+        )
+        .hint("leave one of the two out"));
+    }
+    Ok(())
 }
 
 /// The embedded store is for one process, so nobody else could do the work.

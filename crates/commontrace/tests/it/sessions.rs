@@ -119,3 +119,25 @@ async fn pruning_deletes_what_rests_and_says_before_what_it_would() {
         assert_eq!(left, 0, "{table}");
     }
 }
+
+#[tokio::test]
+async fn the_local_user_needs_no_key_where_the_server_is_his_alone() {
+    let place = Place::new().with("COMMONTRACE_SINGLE_USER", "true");
+    let server = place.serve().await;
+    let session = serde_json::json!({
+        "trace_id": "mine", "developer_id": "dev-001", "start_time": "2025-11-27T10:00:00Z",
+        "repo": {
+            "name": "my-app", "url": "https://git.example/user/repo", "branch": "main",
+            "commit_before": "abc123", "commit_after": "def456", "test_command": "pytest"
+        },
+    });
+    let stored = server.anyone().post("/traces", session).await;
+    assert_eq!(stored.status, 201, "{stored:?}");
+    server.stop().await;
+    // It is the same account that the command line works for.
+    let listed = place.run(&["sessions", "list"]).await.ok();
+    assert!(listed.starts_with("mine "), "{listed}");
+    let open = place.with("COMMONTRACE_LISTEN", "0.0.0.0:0");
+    let refused = open.run(&["serve"]).await;
+    refused.failed_with_hint(1, &["COMMONTRACE_SINGLE_USER"]);
+}

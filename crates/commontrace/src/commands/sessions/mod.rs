@@ -8,15 +8,12 @@ mod prune;
 mod watch;
 
 use commontrace_core::UserId;
-use commontrace_server::clock::Clock;
-use commontrace_store::{NewAccount, Store};
+use commontrace_store::Store;
 use uuid::Uuid;
 
 use crate::config::{Config, Environment};
 use crate::failure::Failure;
-
-/// The account of whoever uses the command line without naming one.
-const LOCAL: UserId = UserId(Uuid::from_u128(0x636f_6d6d_6f6e_4000_8000_6c6f_6361_6c00));
+use crate::local_user;
 
 /// What to do with sessions.
 #[derive(Debug, clap::Subcommand)]
@@ -63,19 +60,7 @@ impl Owner {
                     .hint("GET /api/v1/keys/verify answers with the id of a key's account")),
             };
         }
-        let local = NewAccount {
-            id: LOCAL,
-            email: None,
-            display_name: Some("local user".to_owned()),
-            can_contribute: true,
-            is_moderator: false,
-            is_seed: false,
-            key_hash: None,
-        };
-        if store.account(LOCAL).await?.is_none() {
-            // Whoever else makes it at the same time makes the same.
-            store.create_account(local, Clock::System.now()).await?;
-        }
-        Ok(LOCAL)
+        local_user::ensure(store).await?;
+        Ok(local_user::ID)
     }
 }

@@ -41,6 +41,13 @@ settings! {
             default: Unset,
             common: false,
         }
+        /// Whether requests without a key, from programs on this machine, act for the local user; only
+        /// where the server listens on this machine alone
+        pub single_user: bool {
+            env: "COMMONTRACE_SINGLE_USER",
+            default: Text("false"),
+            common: false,
+        }
         /// Addresses and networks of the proxies in front, separated by commas; only they are believed
         /// when they say whom they forward for
         pub trusted_proxies: Option<TrustedProxies> {
