@@ -415,3 +415,12 @@ pub struct DraftEvidence {
     /// Whether something was appended to the session since.
     pub stale: bool,
 }
+
+/// One server-sent event of a run that is followed.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct RunEvent {
+    /// `progress`, or `end` for the last one.
+    pub event: String,
+    /// JSON with `run_id`, `state`, `progress` and `error`.
+    pub data: String,
+}

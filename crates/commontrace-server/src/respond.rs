@@ -127,21 +127,21 @@ impl<T: JsonSchema> OperationOutput for Streamed<T> {
     }
 }
 
-/// 200 with server-sent events.
+/// 200 with server-sent events; `T` says what one of them is.
 #[derive(Debug)]
-pub struct EventStream(Body);
+pub struct EventStream<T>(Body, PhantomData<T>);
 
 /// How they are called where content is described.
 const EVENT_STREAM: &str = "text/event-stream";
 
-impl EventStream {
+impl<T> EventStream<T> {
     /// Sends events, each of which is whole.
     pub fn new(events: impl Stream<Item = Result<Bytes, axum::BoxError>> + Send + 'static) -> Self {
-        Self(Body::from_stream(events))
+        Self(Body::from_stream(events), PhantomData)
     }
 }
 
-impl IntoResponse for EventStream {
+impl<T> IntoResponse for EventStream<T> {
     fn into_response(self) -> Response {
         let headers = [
             (header::CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM)),
@@ -151,12 +151,12 @@ impl IntoResponse for EventStream {
     }
 }
 
-impl OperationOutput for EventStream {
-    type Inner = String;
+impl<T: JsonSchema> OperationOutput for EventStream<T> {
+    type Inner = T;
 
     fn operation_response(ctx: &mut GenContext, _: &mut Operation) -> Option<openapi::Response> {
         let schema = openapi::SchemaObject {
-            json_schema: ctx.schema.subschema_for::<String>(),
+            json_schema: ctx.schema.subschema_for::<T>(),
             example: None,
             external_docs: None,
         };

@@ -8,7 +8,9 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use commontrace_api::sessions::{FinalizeQuery, FixSource, RunAccepted, RunBody, RunList};
+use commontrace_api::sessions::{
+    FinalizeQuery, FixSource, RunAccepted, RunBody, RunEvent, RunList,
+};
 use commontrace_core::{RunId, SessionKey};
 use commontrace_store::{NewRun, Run, StartRun};
 use futures_util::stream::unfold;
@@ -153,7 +155,7 @@ pub async fn progress(
     State(app): State<App>,
     caller: Reader,
     Path((id, run)): Path<(String, RunId)>,
-) -> ApiResult<EventStream> {
+) -> ApiResult<EventStream<RunEvent>> {
     let session = find(caller.store(), &caller, &id).await?.key;
     let run = app.store.run(session, run).await?.ok_or_else(unknown_run)?;
     let until = Instant::now() + FOLLOWED;
