@@ -14,6 +14,10 @@ use crate::Event;
 /// Texts longer than this, in bytes, are kept apart.
 const LARGE: usize = 8 * 1024;
 
+/// Levels of lists and objects that are kept as such: fewer than the reader of JSON takes, whatever
+/// they are put into.
+const DEEPEST: usize = 96;
+
 /// SHA-256 of a text.
 pub type Hash = [u8; 32];
 
@@ -64,9 +68,29 @@ pub struct Packed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken(pub &'static str);
 
+/// Turns what is nested deeper than [`DEEPEST`] into texts, so that whatever is kept can be read again.
+pub fn bound_depth(value: &mut Value) {
+    bound(value, 0);
+}
+
+fn bound(value: &mut Value, depth: usize) {
+    if depth == DEEPEST && (value.is_array() || value.is_object()) {
+        *value = Value::String(value.to_string());
+        return;
+    }
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| bound(item, depth + 1)),
+        Value::Object(members) => members
+            .values_mut()
+            .for_each(|member| bound(member, depth + 1)),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 /// Takes the large texts out of an event.
 pub fn pack(event: &Event, blobs: &mut Blobs) -> Packed {
     let mut value = serde_json::to_value(event).expect("an event has only string keys");
+    bound_depth(&mut value);
     let mut large: Vec<(String, String)> = Vec::new();
     take_large(&mut value, &mut String::new(), &mut |pointer, text| {
         large.push((pointer.to_owned(), hex(&blobs.add(text.as_bytes()))));
@@ -219,6 +243,20 @@ mod tests {
         assert_eq!(serde_json::from_value::<Event>(back).ok(), Some(event));
         assert!(unpack(&packed.event, packed.large.as_deref(), &HashMap::new()).is_err());
         assert!(decompress(&blobs[0].content, 19_999).is_err());
+    }
+
+    #[test]
+    fn what_is_nested_deeply_can_be_read_again() {
+        let mut deep = json!("end");
+        for _ in 0..120 {
+            deep = json!([deep]);
+        }
+        let mut event = event("short");
+        event.extra.insert("z".to_owned(), deep);
+        let packed = pack(&event, &mut Blobs::default());
+        let back = unpack(&packed.event, None, &HashMap::new()).expect("an event");
+        assert!(back.to_string().contains("end"));
+        assert!(serde_json::from_value::<Event>(back).is_ok());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use commontrace_api::sessions::SessionBody;
 use commontrace_session::Session as Header;
+use commontrace_session::stored::bound_depth;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -19,7 +20,9 @@ pub struct Kept {
 impl Kept {
     /// Writes it as it is kept.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("a session has only string keys")
+        let mut value = serde_json::to_value(self).expect("a session has only string keys");
+        bound_depth(&mut value);
+        value.to_string()
     }
 
     /// Reads what was kept.

@@ -438,3 +438,33 @@ async fn on_one_persons_own_machine_no_key_is_needed() {
     let sessions = ada.get("/traces").await.ok();
     assert_eq!(sessions["traces"].as_array().unwrap().len(), 3);
 }
+
+#[rstest]
+#[tokio::test]
+async fn what_is_nested_deeply_does_not_spoil_the_list_of_sessions(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let app = TestApp::on(engine).await;
+    let ada = app.user("ada").await;
+    for levels in [90, 100, 120, 125, 126] {
+        let mut body = a_session().to_string();
+        body.pop();
+        body.push_str(&format!(
+            r#","z":{}{}}}"#,
+            "[".repeat(levels),
+            "]".repeat(levels)
+        ));
+        assert_eq!(
+            ada.send_text("/traces", &body).await.status,
+            201,
+            "{levels}"
+        );
+    }
+    let sessions = ada.get("/traces").await.ok();
+    let sessions = sessions["traces"].as_array().unwrap();
+    assert_eq!(sessions.len(), 5);
+    for session in sessions {
+        let id = session["trace_id"].as_str().unwrap();
+        ada.get(&format!("/traces/{id}")).await.ok();
+    }
+}

@@ -124,7 +124,7 @@ impl Beside {
     pub(crate) fn tool_use(&self) -> Option<String> {
         const LONGEST: u64 = 64 * 1024;
         let mut text = String::new();
-        let file = fs::File::open(self.meta.as_ref()?).ok()?;
+        let file = super::open(self.meta.as_ref()?).ok()?;
         file.take(LONGEST).read_to_string(&mut text).ok()?;
         let meta: serde_json::Value = serde_json::from_str(&text).ok()?;
         Some(meta.get("toolUseId")?.as_str()?.to_owned())
@@ -143,7 +143,7 @@ impl Beside {
             return None;
         }
         let mut bytes = Vec::new();
-        fs::File::open(path)
+        super::open(&path)
             .ok()?
             .take(super::LONGEST_LINE as u64)
             .read_to_end(&mut bytes)

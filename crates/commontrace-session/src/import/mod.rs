@@ -129,7 +129,7 @@ impl Format {
 
 /// The format of a file by what it begins with; `None` if it is of none that is known, or compressed.
 pub fn format_of(path: &Path) -> io::Result<Option<Format>> {
-    let (head, _, failure) = head(BufReader::with_capacity(64 * 1024, File::open(path)?));
+    let (head, _, failure) = head(BufReader::with_capacity(64 * 1024, open(path)?));
     match (failure, sniff::sniff(&head)) {
         (Some(failure), _) => Err(failure),
         (None, Some(Layout::Lines(format) | Layout::Document(format))) => Ok(Some(format)),
@@ -191,7 +191,7 @@ impl Importer {
         sink: &mut dyn Sink,
     ) -> Result<FileReport, ImportError> {
         let name = path.display().to_string();
-        let file = File::open(path).map_err(|source| ImportError::Read {
+        let file = open(path).map_err(|source| ImportError::Read {
             file: name.clone(),
             source,
         })?;
@@ -334,6 +334,14 @@ impl Input<'_> {
         }
         (answer.text, found)
     }
+}
+
+/// Opens a regular file. Anything else could keep its reader waiting for ever.
+fn open(path: &Path) -> io::Result<File> {
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    File::open(path)
 }
 
 /// The first part of what a reader gives, the rest, and why there is none if it could not be read.

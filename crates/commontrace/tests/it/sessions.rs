@@ -141,3 +141,17 @@ async fn the_local_user_needs_no_key_where_the_server_is_his_alone() {
     let refused = open.run(&["serve"]).await;
     refused.failed_with_hint(1, &["COMMONTRACE_SINGLE_USER"]);
 }
+
+#[tokio::test]
+async fn what_is_no_file_is_named_and_keeps_nobody_waiting() {
+    let place = Place::new();
+    place.write("mixed/a.jsonl", recording(false));
+    let pipe = place.path("mixed/b.jsonl");
+    let made = tokio::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.await.unwrap().success());
+    let folder = place.path("mixed").display().to_string();
+    let ran = place.run(&["sessions", "import", &folder]).await;
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("b.jsonl"), "{ran:?}");
+    assert!(ran.stdout.contains("2 new events"), "{ran:?}");
+}
