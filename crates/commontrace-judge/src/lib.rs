@@ -12,7 +12,6 @@ pub mod checks;
 pub mod deterministic;
 pub mod endpoint;
 pub mod facts;
-mod hex;
 pub mod judge;
 pub mod judged;
 pub mod pack;

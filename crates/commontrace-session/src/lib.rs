@@ -11,6 +11,7 @@
 pub mod diff;
 pub mod event;
 pub mod export;
+pub mod hex;
 pub mod import;
 pub mod posted;
 pub mod session;

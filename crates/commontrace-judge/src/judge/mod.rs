@@ -15,12 +15,12 @@ use tokio_util::sync::CancellationToken;
 use self::answer::Said;
 use crate::deterministic::Reason;
 use crate::endpoint::{Answer, Endpoint, Failure, Prompt};
-use crate::hex;
 use crate::judged::{
     Asked, FEWEST_DIMENSIONS, Judged, Sample, Score, Tokens, agreement, mean, median, spread,
 };
 use crate::pack::Pack;
 use crate::rubric::{self, DIMENSIONS, Dimension};
+use commontrace_session::hex;
 
 /// The longest pause before asking again, whatever the service asks for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::hex;
 use crate::rubric::{Dimension, HIGHEST, RUBRIC};
+use commontrace_session::hex;
 
 /// The rules, with the rubric.
 pub fn instructions() -> String {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
-use crate::hex;
+use commontrace_session::hex;
 
 /// The name of the key's file in the data directory.
 pub const KEY_FILE: &str = "verdict-signing.key";

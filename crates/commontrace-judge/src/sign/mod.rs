@@ -19,7 +19,7 @@ pub use canonical::canonical;
 pub use chain::{Break, Chain, ChainRecord, START};
 pub use key::{KEY_FILE, KeyError, PublicKey, SigningKey};
 
-use crate::hex;
+use commontrace_session::hex;
 
 /// What every signed text begins with, so that no signature can be used for anything else.
 pub const DOMAIN: &str = "commontrace-verdict-1";

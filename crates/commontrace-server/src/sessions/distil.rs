@@ -6,7 +6,8 @@
 use commontrace_api::sessions::{DraftEvidence, TraceDraft};
 use commontrace_core::trace::TITLE_MAX;
 use commontrace_judge::facts::{Edit, Facts, Run};
-use commontrace_session::text::without_ansi;
+use commontrace_search::signature::is_error_word;
+use commontrace_session::text::{fenced, without_ansi};
 use commontrace_session::{Body, Session};
 use serde_json::{Map, Value};
 
@@ -18,18 +19,6 @@ const DIFFS: usize = 12_000;
 const SAID: usize = 1_500;
 /// Failed attempts that are listed.
 const ATTEMPTS: usize = 8;
-
-/// Words by which a line of output is told that says what is wrong.
-const SIGNS: [&str; 8] = [
-    "error",
-    "panicked",
-    "exception",
-    "failed",
-    "failure",
-    "assert",
-    "expected",
-    "not ok",
-];
 
 /// Languages by the ends of file names.
 const LANGUAGES: [(&str, &str); 16] = [
@@ -177,14 +166,11 @@ fn solution(
     text.trim_end().to_owned()
 }
 
-/// Returns the first line of an output that says what is wrong.
+/// Returns the first line of an output that says what is wrong, as a search tells such lines.
 fn signature(output: &str) -> Option<String> {
     let output = without_ansi(output);
     let mut lines = output.lines().map(str::trim).filter(|line| line.len() > 8);
-    let says = |line: &&str| {
-        let line = line.to_ascii_lowercase();
-        SIGNS.iter().any(|sign| line.contains(sign))
-    };
+    let says = |line: &&str| line.split_whitespace().any(is_error_word);
     lines.find(says).map(str::to_owned)
 }
 
@@ -231,13 +217,6 @@ fn evidence(verdict: &Value) -> DraftEvidence {
         summary,
         stale: verdict["stale"].as_bool().unwrap_or(false),
     }
-}
-
-/// Fences a text so that nothing in it ends the fence.
-fn fenced(text: &str, language: &str) -> String {
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    let fence = "`".repeat((longest + 1).max(3));
-    format!("{fence}{language}\n{}\n{fence}\n", text.trim_end())
 }
 
 fn start(text: &str, chars: usize) -> String {
@@ -340,10 +319,5 @@ mod tests {
         assert!(!unverified.solution_text.contains("Tests:"));
         let empty = draft(&session(), &Facts::read(&[], ""), None);
         assert_eq!(empty.title, "A session in shop");
-    }
-
-    #[test]
-    fn no_text_ends_its_fence() {
-        assert!(fenced("a\n````\nb", "").starts_with("`````\n"));
     }
 }

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use commontrace_core::UserId;
 use commontrace_session::import::{Batch, Found, SessionKey};
 use commontrace_session::posted::is_session_id;
-use commontrace_session::stored::{self, Blobs};
-use commontrace_session::{Event, Session};
+use commontrace_session::stored::Blobs;
+use commontrace_session::{Event, Session, hex};
 use commontrace_store::{Append, AppendEvents, NewEvent, NewSession, Result, Store};
 use sha2::{Digest, Sha256};
 
@@ -176,6 +176,6 @@ fn session_id(key: &SessionKey) -> String {
     if is_session_id(&key.id) {
         return key.id.to_string();
     }
-    let hash: stored::Hash = Sha256::digest(key.id.as_bytes()).into();
-    stored::hex(&hash)[..32].to_owned()
+    let hash = Sha256::digest(key.id.as_bytes());
+    hex::encode(&hash[..16])
 }

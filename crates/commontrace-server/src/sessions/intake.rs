@@ -5,7 +5,7 @@ use commontrace_api::sessions::RuleRedaction;
 use commontrace_redact::Summary;
 use commontrace_session::posted::{self, Posted, PostedEvents, Refusal};
 use commontrace_session::stored::{self, Blobs};
-use commontrace_session::{Event, RawRef};
+use commontrace_session::{Event, RawRef, hex};
 use commontrace_store::{NewBlob, NewEvent};
 use serde::Deserialize;
 use serde_json::Value;
@@ -94,7 +94,7 @@ fn pack(body: &str, mut events: Vec<Event>, ids: &Ids) -> Packed {
         .and_then(|records| records.events)
         .unwrap_or_default();
     if records.len() == events.len() && !events.is_empty() {
-        let blob = stored::hex(&blobs.add(body.as_bytes()));
+        let blob = hex::encode(&blobs.add(body.as_bytes()));
         for (event, record) in events.iter_mut().zip(&records) {
             let record = record.get();
             event.raw = Some(RawRef {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use super::{Export, Verdict};
 use crate::event::Ended;
-use crate::text::without_ansi;
+use crate::text::{self, without_ansi};
 use crate::{Actor, Body, Event};
 
 /// Outputs longer than this are cut in the middle, in bytes.
@@ -270,15 +270,9 @@ fn write_event(event: &Event, out: &mut impl Write) -> io::Result<()> {
     }
 }
 
-/// A block that nothing inside can end: its fence is longer than any run of backticks in it.
+/// A block that nothing inside can end.
 fn fenced(text: &str, language: &str, out: &mut impl Write) -> io::Result<()> {
-    let text = plain(text);
-    let fence = "`".repeat(longest_run(&text).max(2) + 1);
-    writeln!(
-        out,
-        "{fence}{language}\n{}\n{fence}\n",
-        text.trim_end_matches('\n')
-    )
+    writeln!(out, "{}", text::fenced(&plain(text), language))
 }
 
 /// The same, folded away.
@@ -305,7 +299,7 @@ fn quote(text: &str, out: &mut impl Write) -> io::Result<()> {
 /// A text within a line, as code.
 fn code(text: &str) -> String {
     let text = one_line(text);
-    let fence = "`".repeat(longest_run(&text) + 1);
+    let fence = "`".repeat(text::longest_backticks(&text) + 1);
     if text.is_empty() {
         "(nothing)".to_owned()
     } else if text.starts_with('`') || text.ends_with('`') {
@@ -352,10 +346,6 @@ fn plain(text: &str) -> Cow<'_, str> {
     } else {
         text
     }
-}
-
-fn longest_run(text: &str) -> usize {
-    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
 }
 
 /// The head and the tail of a text that is too long.

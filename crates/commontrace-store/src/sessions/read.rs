@@ -154,8 +154,7 @@ impl Store {
             .fetch_all(db)
             .await)?),
             EventOrder::Happened(after) => {
-                let (at, seq) = after.unwrap_or((DateTime::<Utc>::MIN_UTC, 0));
-                let at = at.max(beginning_of_time());
+                let (at, seq) = after.unwrap_or((beginning_of_time(), 0));
                 Ok(on_pool!(self, |db| sqlx::query_as(
                     "SELECT seq, at, event, large FROM session_events
                      WHERE session_key = $1 AND (at, seq) > ($2, $3) AND seq <= $4

@@ -27,3 +27,18 @@ pub fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     }
     Some(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_written_and_read() {
+        let bytes = [0, 1, 0xab, 0xff];
+        assert_eq!(encode(&bytes), "0001abff");
+        assert_eq!(decode("0001abFF"), Some(bytes));
+        for wrong in ["", "0001ab", "0001abff00", "0001abfg", "0001ab\u{e9}"] {
+            assert_eq!(decode::<4>(wrong), None, "{wrong}");
+        }
+    }
+}
