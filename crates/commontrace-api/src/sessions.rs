@@ -333,7 +333,7 @@ fn three() -> Bounded<1, 10> {
 }
 
 /// What is taken for a session's fix.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FixSource {
     /// `commit_after` where the session names one, else its edits.

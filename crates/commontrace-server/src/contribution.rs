@@ -1,18 +1,14 @@
 //! From a request to contribute to the row that is stored and the answer that is given.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use commontrace_api::traces::{ContributeTrace, Contributed};
 use commontrace_core::fingerprint::fingerprint;
 use commontrace_core::trace::{TAGS_MAX, depth_score};
 use commontrace_core::{Status, UserId};
-use commontrace_store::{Idempotency, NewTrace};
-use serde::Serialize;
+use commontrace_store::NewTrace;
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 use crate::app::App;
-use crate::error::{ApiError, ApiResult};
+use crate::error::ApiResult;
 use crate::intake::{self, Redactor};
 
 /// A contribution that passed the gate.
@@ -22,45 +18,6 @@ pub struct Prepared {
     pub new: NewTrace,
     /// What to answer once it is stored.
     pub answer: Contributed,
-}
-
-/// A repeatable request, before its answer is known.
-#[derive(Debug)]
-pub struct Repeatable {
-    key: String,
-    request_hash: Vec<u8>,
-}
-
-/// Names a request by its key and content. The key is kept as a hash: a client may have put anything
-/// into it.
-pub fn idempotency(key: &str, body: &ContributeTrace) -> Repeatable {
-    let content = serde_json::to_vec(body).expect("a request that was JSON is JSON again");
-    repeatable(key, Sha256::digest(content).to_vec())
-}
-
-/// Names a request by its key and a hash of its content.
-pub fn repeatable(key: &str, request_hash: Vec<u8>) -> Repeatable {
-    Repeatable {
-        key: URL_SAFE_NO_PAD.encode(Sha256::digest(key)),
-        request_hash,
-    }
-}
-
-/// 422 for a key under which something else was asked.
-pub fn key_reused() -> ApiError {
-    ApiError::unprocessable("this Idempotency-Key was used for another request; take a new one")
-}
-
-impl Repeatable {
-    /// Adds the answer to repeat.
-    pub fn with_answer(self, answer: &impl Serialize) -> Idempotency {
-        let response = serde_json::to_value(answer).expect("an answer has only string keys");
-        Idempotency {
-            key: self.key,
-            request_hash: self.request_hash,
-            response,
-        }
-    }
 }
 
 /// Redacts, normalises and checks a contribution of `contributor`'s.

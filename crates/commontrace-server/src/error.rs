@@ -4,6 +4,7 @@
 //! the log, which the access log writes once, with the request's id.
 
 mod problem;
+mod wrong;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -19,8 +20,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::middleware::request_id;
-use crate::openapi::{problem_response, problem_response_of};
+use crate::openapi::problem_response;
 pub use problem::{Problem, Row};
+use wrong::WrongBody;
+pub use wrong::WrongParts;
 
 /// The result of a handler.
 pub type ApiResult<T> = Result<T, ApiError>;
@@ -56,24 +59,6 @@ pub struct ProblemBody {
     /// Every part that was wrong, when there were several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errors: Option<Vec<FieldError>>,
-}
-
-/// The body of an answer that lists what is wrong with a session.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "SessionProblem")]
-pub struct WrongBody {
-    /// Identifies the kind of problem: a reference to its description, relative to the server.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// The same few words for every problem of this kind.
-    pub title: Cow<'static, str>,
-    /// The status of the answer, repeated.
-    pub status: u16,
-    /// Every part that was wrong.
-    pub detail: Vec<Wrong>,
-    /// Under which the server's log has this request.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
 }
 
 /// A request that was not answered with a success.
@@ -329,13 +314,7 @@ impl ApiError {
         if wrong.is_empty() {
             return serde_json::to_vec(&body).expect("a problem has only string keys");
         }
-        let body = WrongBody {
-            kind: body.kind,
-            title: body.title,
-            status: body.status,
-            detail: wrong,
-            request_id: body.request_id,
-        };
+        let body = WrongBody::new(body, wrong);
         serde_json::to_vec(&body).expect("a problem has only string keys")
     }
 
@@ -406,27 +385,6 @@ impl OperationOutput for ApiError {
             .map(|code| (Some(openapi::StatusCode::Code(code)), problem_response(ctx)))
             .into()
     }
-}
-
-/// Documents the answer to a session or event that is wrong in places.
-#[derive(Debug)]
-pub enum WrongParts {}
-
-impl OperationOutput for WrongParts {
-    type Inner = WrongBody;
-
-    fn operation_response(ctx: &mut GenContext, _: &mut Operation) -> Option<openapi::Response> {
-        Some(problem_response_of::<WrongOrProblem>(ctx))
-    }
-}
-
-/// What is wrong in places, or with the request as a whole.
-#[derive(JsonSchema)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "only its schema is used")]
-enum WrongOrProblem {
-    Wrong(WrongBody),
-    Problem(ProblemBody),
 }
 
 /// Returns `wait` in whole seconds, rounded up and at least one: never too early for a retry.

@@ -8,6 +8,7 @@ pub mod clock;
 mod contribution;
 pub mod error;
 pub mod extract;
+mod idempotency;
 pub mod ids;
 mod intake;
 pub mod lifecycle;

@@ -8,9 +8,7 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use commontrace_api::sessions::{
-    FinalizeQuery, FixSource, RunAccepted, RunBody, RunEvent, RunList,
-};
+use commontrace_api::sessions::{FinalizeQuery, RunAccepted, RunBody, RunEvent, RunList};
 use commontrace_core::{RunId, SessionKey};
 use commontrace_store::{NewRun, Run, StartRun};
 use futures_util::stream::unfold;
@@ -22,7 +20,7 @@ use crate::app::App;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Path, Query, Reader, Recorder};
 use crate::respond::EventStream;
-use crate::sessions::examine::{Fix, RunOptions};
+use crate::sessions::examine::RunOptions;
 
 /// How often a run is looked at by whoever waits for it.
 const LOOK: Duration = Duration::from_millis(250);
@@ -41,11 +39,7 @@ pub async fn finalize(
 ) -> ApiResult<Response> {
     let options = RunOptions {
         repeats: query.repeats.value() as u8,
-        fix: match query.fix {
-            FixSource::Auto => Fix::Auto,
-            FixSource::Commit => Fix::Commit,
-            FixSource::Edits => Fix::Edits,
-        },
+        fix: query.fix,
     };
     let new = NewRun {
         id: app.ids.id(),

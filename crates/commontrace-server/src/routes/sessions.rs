@@ -15,9 +15,9 @@ use commontrace_store::{
 
 use super::cursor;
 use crate::app::App;
-use crate::contribution;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{IdempotencyKey, JsonText, Path, Query, Reader, Recorder};
+use crate::idempotency::{self, Repeatable};
 use crate::intake::scan;
 use crate::respond::{Created, Streamed};
 use crate::sessions::examiner::material::Material;
@@ -51,7 +51,7 @@ pub async fn create(
     };
     let idempotency = key
         .0
-        .map(|key| contribution::repeatable(&key, received.content_hash.clone()))
+        .map(|key| Repeatable::new(&key, &[&received.content_hash]))
         .map(|request| request.with_answer(&answer));
     let kept = Kept {
         schema_version: posted.schema_version,
@@ -76,10 +76,8 @@ pub async fn create(
         CreateSession::Taken => Err(ApiError::conflict(
             "you have another session with this trace_id; append to it, or take another id",
         )),
-        CreateSession::Replayed(answer) => serde_json::from_value(answer)
-            .map(Created)
-            .map_err(|err| ApiError::internal(format!("a kept answer is unreadable: {err}"))),
-        CreateSession::KeyReused => Err(contribution::key_reused()),
+        CreateSession::Replayed(answer) => idempotency::repeat(answer).map(Created),
+        CreateSession::KeyReused => Err(idempotency::key_reused()),
     }
 }
 
@@ -117,15 +115,17 @@ pub async fn append(
         redactions: received.redactions,
         warnings: received.posted.warnings,
     };
+    let expected_seq = query.expected_seq.map(commontrace_api::Bounded::value);
+    let expected = expected_seq.map_or_else(Vec::new, |seq| seq.to_be_bytes().to_vec());
     let idempotency = key
         .0
-        .map(|key| contribution::repeatable(&key, [id.as_bytes(), &received.content_hash].concat()))
+        .map(|key| Repeatable::new(&key, &[id.as_bytes(), &received.content_hash, &expected]))
         .map(|request| request.with_answer(&answer));
     let append = Append {
         events: received.packed.events,
         blobs: received.packed.blobs,
         records: Vec::new(),
-        expected_seq: query.expected_seq.map(commontrace_api::Bounded::value),
+        expected_seq,
         idempotency,
     };
     let now = app.clock.now();
@@ -148,10 +148,8 @@ pub async fn append(
             "a session has at most {} events; begin another one",
             commontrace_store::SESSION_EVENTS_MAX
         ))),
-        AppendEvents::Replayed(answer) => serde_json::from_value(answer)
-            .map(JsonBody)
-            .map_err(|err| ApiError::internal(format!("a kept answer is unreadable: {err}"))),
-        AppendEvents::KeyReused => Err(contribution::key_reused()),
+        AppendEvents::Replayed(answer) => idempotency::repeat(answer).map(JsonBody),
+        AppendEvents::KeyReused => Err(idempotency::key_reused()),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::contribution;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Contributor, IdempotencyKey, Json, Path, Query, Reader, Writer};
+use crate::idempotency::{self, Repeatable};
 use crate::intake::{self, Redactor};
 use crate::present;
 use crate::respond::Accepted;
@@ -33,7 +34,8 @@ pub async fn contribute(
     key: IdempotencyKey,
     Json(body): Json<ContributeTrace>,
 ) -> ApiResult<Accepted<Contributed>> {
-    let idempotency = key.0.map(|key| contribution::idempotency(&key, &body));
+    let asked = serde_json::to_vec(&body).expect("a request that was JSON is JSON again");
+    let idempotency = key.0.map(|key| Repeatable::new(&key, &[&asked]));
     let mut prepared = contribution::prepare(&app, caller.id, body).await?;
     let idempotency = idempotency.map(|request| request.with_answer(&prepared.answer));
     prepared.new.embed = app.search.embedding_jobs(&app.ids);
@@ -51,10 +53,8 @@ pub async fn contribute(
             app.search.wake_workers();
             Ok(Accepted(prepared.answer))
         }
-        Contribute::Replayed(answer) => serde_json::from_value(answer)
-            .map(Accepted)
-            .map_err(|err| ApiError::internal(format!("a kept answer is unreadable: {err}"))),
-        Contribute::KeyReused => Err(contribution::key_reused()),
+        Contribute::Replayed(answer) => idempotency::repeat(answer).map(Accepted),
+        Contribute::KeyReused => Err(idempotency::key_reused()),
         Contribute::SupersededUnknown => Err(ApiError::not_found(
             "no trace has the id in supersedes_trace_id",
         )),

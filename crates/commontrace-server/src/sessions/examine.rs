@@ -3,6 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
+pub use commontrace_api::sessions::FixSource;
 use commontrace_core::SessionKey;
 use commontrace_session::Session;
 use commontrace_store::{RunState, Store};
@@ -19,19 +20,7 @@ pub struct RunOptions {
     /// How often the tests run on each side.
     pub repeats: u8,
     /// What is taken for the fix.
-    pub fix: Fix,
-}
-
-/// Where a fix is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fix {
-    /// In `commit_after` where the session names one, else in its edits.
-    Auto,
-    /// In `commit_after`.
-    Commit,
-    /// In the session's edits, one after the other.
-    Edits,
+    pub fix: FixSource,
 }
 
 /// A session to examine.

@@ -109,6 +109,10 @@ async fn an_event_that_is_sent_twice_is_stored_once(#[values(Sqlite, Postgres)] 
     }
     assert_eq!(answers[0], answers[1]);
     assert_eq!(answers[0]["last_seq"], 3);
+    // The same events under another condition are another request.
+    let expecting = format!("{path}?expected_seq=3");
+    let answer = ada.send(Method::POST, &expecting, Some(body), &key).await;
+    answer.refused(422);
     let other = json!({ "events": [command("c", 4, "w")] });
     let answer = ada.send(Method::POST, &path, Some(other), &key).await;
     answer.refused(422);

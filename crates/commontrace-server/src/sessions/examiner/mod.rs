@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use commontrace_api::sessions::FixSource;
 use commontrace_judge::deterministic::Reason;
 use commontrace_judge::endpoint::Endpoint;
 use commontrace_judge::facts::Facts;
@@ -25,7 +26,7 @@ use commontrace_verify::{Request, Runner, Verdict, verify};
 use serde_json::{Value, json};
 
 use self::material::Material;
-use super::examine::{Examiner, Fix, Subject, Watch};
+use super::examine::{Examiner, Subject, Watch};
 use crate::clock::Clock;
 use crate::error::chain;
 use crate::ids::Ids;
@@ -138,9 +139,9 @@ impl SessionExaminer {
     async fn request(&self, subject: &Subject) -> Result<Request, String> {
         let repo = &subject.session.repo;
         let by_commit = match subject.options.fix {
-            Fix::Commit => true,
-            Fix::Auto => !repo.commit_after.is_empty(),
-            Fix::Edits => false,
+            FixSource::Commit => true,
+            FixSource::Auto => !repo.commit_after.is_empty(),
+            FixSource::Edits => false,
         };
         let change = if by_commit {
             Change::Commit(repo.commit_after.clone())

@@ -3,7 +3,7 @@
 use commontrace_judge::sign::SignedVerdict;
 use commontrace_sandbox::CancellationToken;
 use commontrace_server::sessions::examine::{
-    Examiner as _, Fix, RunOptions, Stage, Subject, Watch,
+    self, Examiner as _, RunOptions, Stage, Subject, Watch,
 };
 use commontrace_server::sessions::present::Kept;
 use commontrace_store::{RunState, Session, Store};
@@ -49,9 +49,9 @@ pub async fn run(
         options: RunOptions {
             repeats: if repeats == 0 { REPEATS } else { repeats },
             fix: match fix {
-                FixSource::Auto => Fix::Auto,
-                FixSource::Commit => Fix::Commit,
-                FixSource::Edits => Fix::Edits,
+                FixSource::Auto => examine::FixSource::Auto,
+                FixSource::Commit => examine::FixSource::Commit,
+                FixSource::Edits => examine::FixSource::Edits,
             },
         },
     };
