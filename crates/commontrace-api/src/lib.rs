@@ -4,6 +4,7 @@
 //! ignored; one that it names is checked here, so a handler only meets values within limits.
 
 pub mod amendments;
+pub mod evidence;
 pub mod health;
 pub mod keys;
 pub mod moderation;

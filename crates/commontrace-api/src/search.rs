@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::evidence::TraceEvidence;
 use crate::traces::{Legacy, RelatedTrace};
 use crate::{Bounded, Object, Text};
 
@@ -97,8 +98,10 @@ pub struct SearchResult {
     pub solution_text: String,
     /// Normalised tags.
     pub tags: Vec<String>,
-    /// The Wilson lower bound of its votes, 0 to 1.
+    /// The Wilson lower bound of its votes and of what its tests proved, 0 to 1.
     pub trust_score: f64,
+    /// What running the tests proved; null if it comes from no session.
+    pub evidence: Option<TraceEvidence>,
     /// Cosine similarity of query and trace; 0 without vectors.
     pub similarity_score: f64,
     /// The score that the results are ordered by.

@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::evidence::Evidence;
 use crate::{Bounded, Timestamp};
 
 /// A session to record. Members that are not named here are kept.
@@ -386,9 +387,12 @@ pub struct RunList {
     pub runs: Vec<RunBody>,
 }
 
-/// A draft of a trace for the commons. Contribute it with `POST /api/v1/traces` once it says what it should.
+/// A draft of a trace for the commons. Sent to `POST /api/v1/traces` it is contributed, and the verdict
+/// on the session with it, because it names the session.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct TraceDraft {
+    /// The session that it is made of, if that has a verdict.
+    pub session_id: Option<String>,
     /// What failed, in one line.
     pub title: String,
     /// The problem: what was asked, what failed and how, what did not work.
@@ -399,6 +403,10 @@ pub struct TraceDraft {
     pub tags: Vec<String>,
     /// The environment, as far as the session tells.
     pub context: Map<String, Value>,
+    /// The model that worked.
+    pub agent_model: Option<String>,
+    /// The version of the program that recorded it.
+    pub agent_version: Option<String>,
     /// What its tests proved; null before the session was finalized.
     pub evidence: Option<DraftEvidence>,
 }
@@ -406,14 +414,13 @@ pub struct TraceDraft {
 /// What a session's tests proved.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct DraftEvidence {
-    /// `verified`, `refuted`, `no_evidence`, `unstable`, `invalid_run`, `infrastructure` or `not_run`.
-    pub status: String,
-    /// The session's score; null where a half of it is missing.
-    pub score: Option<f64>,
-    /// The same as a sentence, as it stands in the solution.
-    pub summary: String,
+    /// What readers of the trace see at once.
+    #[serde(flatten)]
+    pub evidence: Evidence,
     /// Whether something was appended to the session since.
     pub stale: bool,
+    /// The whole verdict, which readers of the trace can see too.
+    pub signed_verdict: Value,
 }
 
 /// One server-sent event of a run that is followed.

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
+use crate::evidence::TraceEvidence;
 use crate::{Bounded, Line, Object, Text, Timestamp};
 
 /// The tags of a request, before they are normalised.
@@ -49,6 +50,10 @@ pub struct ContributeTrace {
     /// What would make it outdated, in words.
     #[serde(default)]
     pub watch_condition: Option<Line<0, 500>>,
+    /// An own session with a verdict that the trace was made of. The verdict is published with the trace.
+    #[serde(default)]
+    #[schemars(length(max = 128))]
+    pub session_id: Option<String>,
     /// How many tokens finding the solution took; kept in the metadata.
     #[serde(default)]
     pub tokens_to_resolution: Option<Bounded<0, 50_000_000>>,
@@ -94,6 +99,8 @@ pub struct Contributed {
     pub redactions: Vec<Redaction>,
     /// How complete the text looks, 0 to 4: literal error, environment, a full solution, versions.
     pub depth_score: u8,
+    /// What the session's tests proved, if the trace was made of one.
+    pub evidence: Option<TraceEvidence>,
 }
 
 /// Changes to an own trace. A member that is left out stays as it is.
@@ -166,8 +173,10 @@ pub struct TraceBody {
     pub solution_text: String,
     /// Normalised tags.
     pub tags: Vec<String>,
-    /// The Wilson lower bound of its votes, 0 to 1.
+    /// The Wilson lower bound of its votes and of what its tests proved, 0 to 1.
     pub trust_score: f64,
+    /// What running the tests proved; null if it comes from no session.
+    pub evidence: Option<TraceEvidence>,
     /// Up-votes.
     pub up_votes: i64,
     /// Down-votes.

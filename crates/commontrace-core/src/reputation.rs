@@ -1,4 +1,4 @@
-//! Trust in a trace and reputation of its author, both from votes.
+//! Trust in a trace, from votes and from what its tests prove, and reputation of its author, from votes.
 
 /// The normal quantile of a two-sided 95 % interval.
 const Z: f64 = 1.96;
@@ -22,29 +22,82 @@ pub fn wilson(up: u32, down: u32) -> f64 {
     ((p + z2 / (2.0 * n) - spread) / (1.0 + z2 / n)).max(0.0)
 }
 
-/// Returns the trust in a trace, in `0.0..=1.0`: the Wilson bound over its votes.
-///
-/// A starter trace is trusted fully until somebody votes it down; from then on its review counts
-/// as ten up-votes beside the real ones.
-pub fn trust(up: u32, down: u32, is_seed: bool) -> f64 {
-    match (is_seed, down) {
-        (true, 0) => 1.0,
-        (true, _) => wilson(up.saturating_add(EDITORIAL_UP_VOTES), down),
-        (false, _) => wilson(up, down),
-    }
+/// Up-votes that a verification by the server's own runs is worth, however many runs and sessions there are.
+const VERIFIED_UP_VOTES: u32 = 5;
+/// Down-votes that a refutation by the server's own runs is worth.
+const REFUTED_DOWN_VOTES: u32 = 5;
+
+/// What the tests of a trace's session say of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "sqlx",
+    derive(sqlx::Type),
+    sqlx(type_name = "text", rename_all = "snake_case")
+)]
+pub enum Proof {
+    /// Tests turned green with the fix, and none broke.
+    Verified,
+    /// A test broke, or one that was to turn green did not.
+    Refuted,
 }
 
-/// Returns whether a trace with these votes counts as validated.
-///
-/// It takes `threshold` up-votes more than down-votes and trust above zero; a starter trace begins
-/// validated and loses that when the down-votes lead by `threshold`. At most one vote per account
-/// and none by the author is counted, which the store guarantees.
-pub fn is_validated(up: u32, down: u32, threshold: u32, is_seed: bool) -> bool {
-    let net = i64::from(up) - i64::from(down);
-    if is_seed {
-        net > -i64::from(threshold.max(1))
-    } else {
-        net >= i64::from(threshold) && trust(up, down, false) > 0.0
+/// What a trace's trust and status follow from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Up-votes, at most one per account and none by the author, which the store guarantees.
+    pub up_votes: u32,
+    /// Down-votes, likewise.
+    pub down_votes: u32,
+    /// What running the tests came to, if that counts for the text as it is.
+    pub proof: Option<Proof>,
+    /// Whether it is a starter trace, which was reviewed before it was shipped.
+    pub is_seed: bool,
+}
+
+impl Standing {
+    /// Returns the trust, in `0.0..=1.0`: the Wilson bound over the votes, with a proof as five votes beside
+    /// them.
+    ///
+    /// That is bounded: a verified trace without votes has 0.57, and eleven down-votes take it below what
+    /// one up-vote alone gives. A starter trace is trusted fully until somebody votes it down; from then on its
+    /// review counts as ten up-votes beside the real ones.
+    pub fn trust(self) -> f64 {
+        let (verified, refuted) = self.proof_votes();
+        let reviewed = match (self.is_seed, self.down_votes) {
+            (true, 0) if refuted == 0 => return 1.0,
+            (true, _) => EDITORIAL_UP_VOTES,
+            (false, _) => 0,
+        };
+        let up = self.up_votes.saturating_add(verified);
+        wilson(
+            up.saturating_add(reviewed),
+            self.down_votes.saturating_add(refuted),
+        )
+    }
+
+    /// Returns whether the trace counts as validated.
+    ///
+    /// It takes `threshold` up-votes more than down-votes and trust above zero; a starter trace begins
+    /// validated and loses that when the down-votes lead by `threshold`. A refutation counts against it
+    /// like the votes that it is worth; a verification does not count here, because others have to say
+    /// that it helped them.
+    pub fn is_validated(self, threshold: u32) -> bool {
+        let (_, refuted) = self.proof_votes();
+        let net = i64::from(self.up_votes) - i64::from(self.down_votes) - i64::from(refuted);
+        if self.is_seed {
+            net > -i64::from(threshold.max(1))
+        } else {
+            net >= i64::from(threshold) && self.trust() > 0.0
+        }
+    }
+
+    /// The up- and down-votes that the proof is worth.
+    fn proof_votes(self) -> (u32, u32) {
+        match self.proof {
+            None => (0, 0),
+            Some(Proof::Verified) => (VERIFIED_UP_VOTES, 0),
+            Some(Proof::Refuted) => (0, REFUTED_DOWN_VOTES),
+        }
     }
 }
 
@@ -53,6 +106,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn votes(up_votes: u32, down_votes: u32) -> Standing {
+        Standing {
+            up_votes,
+            down_votes,
+            ..Standing::default()
+        }
+    }
 
     #[track_caller]
     fn check(up: u32, down: u32, expected: &str) {
@@ -82,19 +143,41 @@ mod tests {
 
     #[test]
     fn two_net_up_votes_validate_and_a_later_down_vote_demotes() {
-        assert!(!is_validated(1, 0, 2, false));
-        assert!(is_validated(2, 0, 2, false));
-        assert!(!is_validated(2, 1, 2, false));
-        assert!(is_validated(3, 1, 2, false));
+        assert!(!votes(1, 0).is_validated(2));
+        assert!(votes(2, 0).is_validated(2));
+        assert!(!votes(2, 1).is_validated(2));
+        assert!(votes(3, 1).is_validated(2));
     }
 
     #[test]
     fn a_starter_trace_is_validated_until_down_votes_lead_by_the_threshold() {
-        assert!(is_validated(0, 0, 2, true));
-        assert!(is_validated(0, 1, 2, true));
-        assert!(!is_validated(0, 2, 2, true));
-        assert_eq!(trust(0, 0, true), 1.0);
-        assert!(trust(0, 1, true) < 0.7);
+        let seed = |up, down| Standing {
+            is_seed: true,
+            ..votes(up, down)
+        };
+        assert!(seed(0, 0).is_validated(2));
+        assert!(seed(0, 1).is_validated(2));
+        assert!(!seed(0, 2).is_validated(2));
+        assert_eq!(seed(0, 0).trust(), 1.0);
+        assert!(seed(0, 1).trust() < 0.7);
+    }
+
+    #[test]
+    fn a_proof_weighs_more_than_a_few_votes_and_less_than_many() {
+        let proven = |up, down, proof| Standing {
+            proof: Some(proof),
+            ..votes(up, down)
+        };
+        let verified = proven(0, 0, Proof::Verified);
+        assert_eq!(format!("{:.4}", verified.trust()), "0.5655");
+        assert!(verified.trust() > votes(4, 0).trust());
+        assert!(verified.trust() < votes(6, 0).trust());
+        assert!(proven(0, 11, Proof::Verified).trust() < votes(1, 0).trust());
+        // Nobody validates their own trace by tests of their own.
+        assert!(!verified.is_validated(1));
+        assert!(!proven(4, 0, Proof::Refuted).is_validated(2));
+        assert!(proven(7, 0, Proof::Refuted).is_validated(2));
+        assert!(proven(4, 0, Proof::Refuted).trust() < votes(4, 0).trust());
     }
 
     proptest! {

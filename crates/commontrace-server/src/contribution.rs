@@ -1,15 +1,18 @@
 //! From a request to contribute to the row that is stored and the answer that is given.
 
+use commontrace_api::evidence::TraceEvidence;
 use commontrace_api::traces::{ContributeTrace, Contributed};
 use commontrace_core::fingerprint::fingerprint;
+use commontrace_core::reputation::Standing;
 use commontrace_core::trace::{TAGS_MAX, depth_score};
 use commontrace_core::{Status, UserId};
-use commontrace_store::NewTrace;
+use commontrace_store::{FIRST_REVISION, NewTrace};
 use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::error::ApiResult;
 use crate::intake::{self, Redactor};
+use crate::sessions::evidence::Offer;
 
 /// A contribution that passed the gate.
 #[derive(Debug)]
@@ -18,6 +21,25 @@ pub struct Prepared {
     pub new: NewTrace,
     /// What to answer once it is stored.
     pub answer: Contributed,
+}
+
+impl Prepared {
+    /// Gives it the verdict on the session that it was made of.
+    pub fn carry(&mut self, offer: Offer) {
+        let evidence = offer.to(&self.new.solution_text);
+        let proof = evidence.counting();
+        let standing = Standing {
+            proof,
+            ..Standing::default()
+        };
+        self.new.trust_score = standing.trust();
+        self.new.evidence = Some(evidence);
+        self.answer.evidence = Some(TraceEvidence {
+            evidence: offer.evidence,
+            counts: proof.is_some(),
+            revision: FIRST_REVISION,
+        });
+    }
 }
 
 /// Redacts, normalises and checks a contribution of `contributor`'s.
@@ -55,6 +77,7 @@ fn redact(id: commontrace_core::TraceId, contributor: UserId, body: ContributeTr
         review_after: body.review_after.map(commontrace_api::Timestamp::utc),
         watch_condition: redactor.optional("watch_condition", body.watch_condition.as_deref()),
         supersedes: body.supersedes_trace_id,
+        evidence: None,
         embed: Vec::new(),
     };
     let answer = Contributed {
@@ -66,6 +89,7 @@ fn redact(id: commontrace_core::TraceId, contributor: UserId, body: ContributeTr
         dropped_tags: tags.dropped,
         redactions: redactor.finish(),
         depth_score: depth_score(&new.context_text, &new.solution_text, !new.context.is_empty()),
+        evidence: None,
     };
     Prepared { new, answer }
 }

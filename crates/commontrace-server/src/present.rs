@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use commontrace_api::evidence::TraceEvidence;
 use commontrace_api::traces::{Legacy, RelatedTrace, TraceBody};
 use commontrace_core::trace::depth_score;
 use commontrace_core::{TraceId, UserId};
@@ -15,9 +16,11 @@ const NAME_MAX: usize = 40;
 pub fn trace(trace: Trace, related_traces: Vec<RelatedTrace>, now: DateTime<Utc>) -> TraceBody {
     let depth_score = depth(&trace);
     let is_stale = is_stale(&trace, now);
+    let evidence = evidence(&trace);
     let contributor_name =
         contributor_name(trace.contributor_id, trace.contributor_name.as_deref());
     TraceBody {
+        evidence,
         id: trace.id,
         status: trace.status,
         title: trace.title,
@@ -50,6 +53,16 @@ pub fn trace(trace: Trace, related_traces: Vec<RelatedTrace>, now: DateTime<Utc>
         related_traces,
         legacy: Legacy::default(),
     }
+}
+
+/// Returns what running tests proved of a trace.
+pub fn evidence(trace: &Trace) -> Option<TraceEvidence> {
+    let summary = trace.evidence_summary.as_deref()?;
+    Some(TraceEvidence {
+        evidence: serde_json::from_str(summary).ok()?,
+        counts: trace.proof().is_some(),
+        revision: trace.evidence_revision?,
+    })
 }
 
 /// Returns how complete a trace's text looks.

@@ -1,7 +1,7 @@
 //! Imports the starter traces: through the same gate as any contribution, once each.
 
 use chrono::{DateTime, Utc};
-use commontrace_core::reputation::trust;
+use commontrace_core::reputation::Standing;
 use commontrace_core::seed::{self, Seed, SeedError};
 use commontrace_core::{Status, TraceId, UserId};
 use commontrace_store::{NewAccount, NewJob, NewTrace, Patch, Store, Trace};
@@ -160,6 +160,10 @@ fn patch(seed: Seed, embed: Vec<NewJob>) -> Patch {
 }
 
 fn new_trace(id: TraceId, seed: Seed, embed: Vec<NewJob>) -> NewTrace {
+    let standing = Standing {
+        is_seed: true,
+        ..Standing::default()
+    };
     NewTrace {
         id,
         contributor_id: SEED_ACCOUNT,
@@ -173,10 +177,11 @@ fn new_trace(id: TraceId, seed: Seed, embed: Vec<NewJob>) -> NewTrace {
         agent_version: None,
         is_seed: true,
         status: Status::Validated,
-        trust_score: trust(0, 0, true),
+        trust_score: standing.trust(),
         review_after: None,
         watch_condition: None,
         supersedes: None,
+        evidence: None,
         embed,
     }
 }

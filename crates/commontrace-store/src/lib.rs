@@ -16,6 +16,7 @@ mod condition;
 mod demand;
 mod embeddings;
 mod error;
+mod evidence;
 mod housekeeping;
 mod idempotency;
 mod job_list;
@@ -53,6 +54,7 @@ pub use condition::Condition;
 pub use demand::ConnectionCounts;
 pub use embeddings::{EmbeddingModel, NewVector, Pruned};
 pub use error::{Error, Result};
+pub use evidence::{AttachEvidence, Finding, NewEvidence, RunVerdict};
 pub use idempotency::Idempotency;
 pub use job_list::{JobCount, JobState, QueuedJob};
 pub use jobs::{FailedJob, Job, JobOutcome, NewJob};
@@ -74,7 +76,9 @@ pub use sessions::{
 pub use stats::Stats;
 pub use tags::TagCount;
 pub use telemetry::{Install, TriggerReport};
-pub use traces::{Contribute, Cursor, ListFilter, NewTrace, Patch, Relation, Trace, UpdateTrace};
+pub use traces::{
+    Contribute, Cursor, FIRST_REVISION, ListFilter, NewTrace, Patch, Relation, Trace, UpdateTrace,
+};
 pub use votes::{CastVote, NewVote, Vote};
 pub use wal::{NotAPosition, WalPosition};
 

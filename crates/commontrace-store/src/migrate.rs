@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr};
 use crate::{Engine, Error, Result};
 
 /// Every migration ever released; entries are added at the end and never change.
-const MIGRATIONS: [Step; 7] = [
+const MIGRATIONS: [Step; 8] = [
     Step {
         version: 1,
         name: "commons",
@@ -54,6 +54,12 @@ const MIGRATIONS: [Step; 7] = [
         name: "session runs",
         only_on: None,
         sql: include_str!("../migrations/0007_session_runs.sql"),
+    },
+    Step {
+        version: 8,
+        name: "trace evidence",
+        only_on: None,
+        sql: include_str!("../migrations/0008_trace_evidence.sql"),
     },
 ];
 

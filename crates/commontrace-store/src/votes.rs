@@ -4,7 +4,7 @@
 //! the votes on the old text count no longer, and those who cast them may vote on the new one.
 
 use chrono::{DateTime, Utc};
-use commontrace_core::reputation::{is_validated, trust};
+use commontrace_core::reputation::Standing;
 use commontrace_core::vote::VoteType;
 use commontrace_core::{Status, TraceId, UserId, VoteId};
 use futures_util::FutureExt;
@@ -102,8 +102,23 @@ async fn cast(
         VoteType::Up => (1, 0),
         VoteType::Down => (0, 1),
     };
-    let votes = (trace.up_votes + up, trace.down_votes + down);
-    stand(&mut trace, votes, threshold);
+    trace.up_votes += up;
+    trace.down_votes += down;
+    stand_again(tx, &mut trace, threshold, now).await?;
+    // One voter counts once for one trace of an author, with the last they said of it.
+    let before = before.map(|(vote_type, _)| vote_type);
+    reputation::count(tx, trace.contributor_id, &trace.tags, before, new.vote_type).await?;
+    Ok(CastVote::Cast(Box::new(trace)))
+}
+
+/// Stores a trace's votes and what follows from them and from its evidence.
+pub(crate) async fn stand_again(
+    tx: &mut Tx<'_>,
+    trace: &mut Trace,
+    threshold: u32,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    stand(trace, threshold);
     trace.changed_at = now;
     on_tx!(tx, |db| sqlx::query(
         "UPDATE traces SET up_votes = $2, down_votes = $3, trust_score = $4, status = $5,
@@ -119,29 +134,32 @@ async fn cast(
     .execute(db)
     .await
     .map(drop))?;
-    // One voter counts once for one trace of an author, with the last they said of it.
-    let before = before.map(|(vote_type, _)| vote_type);
-    reputation::count(tx, trace.contributor_id, &trace.tags, before, new.vote_type).await?;
-    Ok(CastVote::Cast(Box::new(trace)))
+    Ok(())
 }
 
-/// Sets what follows from a trace's up- and down-votes.
-fn stand(trace: &mut Trace, (up, down): (i64, i64), threshold: u32) {
-    (trace.up_votes, trace.down_votes) = (up, down);
-    let (up, down) = (count(up), count(down));
-    trace.trust_score = trust(up, down, trace.is_seed);
-    trace.status = if is_validated(up, down, threshold, trace.is_seed) {
+/// Sets what follows from a trace's votes and evidence.
+fn stand(trace: &mut Trace, threshold: u32) {
+    let standing = Standing {
+        up_votes: count(trace.up_votes),
+        down_votes: count(trace.down_votes),
+        proof: trace.proof(),
+        is_seed: trace.is_seed,
+    };
+    trace.trust_score = standing.trust();
+    trace.status = if standing.is_validated(threshold) {
         Status::Validated
     } else {
         Status::Pending
     };
 }
 
-/// Takes from a trace the standing that it had with another text.
+/// Takes from a trace the standing that it had with another text; its `text_revision` is already the
+/// new one, so that its evidence does not count either.
 pub(crate) fn forget_votes(trace: &mut Trace) {
     /// Any threshold will do: without votes none is reached.
     const ANY: u32 = 1;
-    stand(trace, (0, 0), ANY);
+    (trace.up_votes, trace.down_votes) = (0, 0);
+    stand(trace, ANY);
 }
 
 /// A count of votes as the formulas take it; a column never goes below zero.

@@ -2,6 +2,7 @@
 
 mod amendments;
 mod cursor;
+mod evidence;
 pub(crate) mod health;
 mod keys;
 mod moderation;
@@ -75,6 +76,7 @@ fn commons() -> ApiRouter<App> {
                 doc(op, "Traces", "Contribute a trace")
                     .response::<403, ApiError>()
                     .response::<404, ApiError>()
+                    .response::<409, ApiError>()
             })
             .get_with(traces::list, |op| {
                 doc(op, "Traces", "List traces, newest first")
@@ -98,6 +100,21 @@ fn commons() -> ApiRouter<App> {
                     "Traces",
                     "List what a trace says and said, newest first",
                 )
+            }),
+        )
+        .api_route(
+            "/api/v1/traces/{trace_id}/evidence",
+            get_with(evidence::read, |op| {
+                known(op, "Traces", "Read what running tests proved of a trace")
+            })
+            .put_with(evidence::attach, |op| {
+                known(
+                    op,
+                    "Traces",
+                    "Give an own trace the verdict on an own session",
+                )
+                .response::<403, ApiError>()
+                .response::<409, ApiError>()
             }),
         )
         .api_route(

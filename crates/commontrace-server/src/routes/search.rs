@@ -145,6 +145,7 @@ fn result(
 ) -> SearchResult {
     let depth_score = present::depth(&trace);
     let is_stale = present::is_stale(&trace, now);
+    let evidence = present::evidence(&trace);
     let contributor_name =
         present::contributor_name(trace.contributor_id, trace.contributor_name.as_deref());
     SearchResult {
@@ -154,6 +155,7 @@ fn result(
         solution_text: trace.solution_text,
         tags: trace.tags.0,
         trust_score: trace.trust_score,
+        evidence,
         similarity_score: hit.similarity,
         combined_score: hit.score,
         score: ScoreParts {

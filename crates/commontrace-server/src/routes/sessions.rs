@@ -20,12 +20,9 @@ use crate::extract::{IdempotencyKey, JsonText, Path, Query, Reader, Recorder};
 use crate::idempotency::{self, Repeatable};
 use crate::intake::scan;
 use crate::respond::{Created, Streamed};
-use crate::sessions::examiner::material::Material;
 use crate::sessions::present::{self, Kept};
-use crate::sessions::{EventReader, distil, intake};
+use crate::sessions::{EventReader, distil, evidence, intake};
 
-/// Events of a session that a draft is made of; they are all read for it.
-const DRAFTED_MAX: i64 = 20_000;
 /// Bytes of events in one page, about; what is larger comes alone.
 const PAGE_BYTES: usize = 4 << 20;
 
@@ -230,19 +227,15 @@ pub async fn events(
 /// Drafts a trace for the commons of what a session recorded. Nothing is published.
 pub async fn draft(caller: Reader, Path(id): Path<String>) -> ApiResult<JsonBody<TraceDraft>> {
     let row = find(caller.store(), &caller, &id).await?;
-    let (key, last_seq) = (row.key, row.last_seq);
-    if last_seq > DRAFTED_MAX {
-        return Err(ApiError::unprocessable(format!(
-            "a draft is made of sessions of at most {DRAFTED_MAX} events"
-        )));
-    }
     let kept = Kept::parse(&row.header)?;
-    let verdict = present::session(row)?.qa_results;
-    let reader = EventReader::as_stored(caller.store().clone(), key, 0, last_seq);
-    let material = Material::read(reader).await.map_err(ApiError::internal)?;
+    let evidence = match row.verdict.as_deref() {
+        Some(signed) => Some(evidence::draft(signed, row.last_seq)?),
+        None => None,
+    };
+    let material = evidence::material(caller.store(), row.key, row.last_seq).await?;
     let drafted = tokio::task::spawn_blocking(move || {
         let facts = Facts::read(&material.events, &kept.session.repo.test_command);
-        distil::draft(&kept.session, &facts, verdict.as_ref())
+        distil::draft(&id, &kept.session, &facts, evidence)
     });
     let draft = drafted
         .await

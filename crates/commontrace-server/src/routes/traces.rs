@@ -12,7 +12,7 @@ use commontrace_store::{
     Account, Contribute, Cursor, ListFilter, Patch, Store, Trace, UpdateTrace,
 };
 
-use super::cursor;
+use super::{cursor, evidence};
 use crate::app::App;
 use crate::contribution;
 use crate::error::{ApiError, ApiResult};
@@ -21,6 +21,7 @@ use crate::idempotency::{self, Repeatable};
 use crate::intake::{self, Redactor};
 use crate::present;
 use crate::respond::Accepted;
+use crate::sessions::evidence::Offer;
 
 /// Revisions listed at most.
 const REVISIONS_MAX: i64 = 100;
@@ -36,7 +37,14 @@ pub async fn contribute(
 ) -> ApiResult<Accepted<Contributed>> {
     let asked = serde_json::to_vec(&body).expect("a request that was JSON is JSON again");
     let idempotency = key.0.map(|key| Repeatable::new(&key, &[&asked]));
+    let offer = match &body.session_id {
+        Some(session) => Some(Offer::of(caller.store(), &caller, session).await?),
+        None => None,
+    };
     let mut prepared = contribution::prepare(&app, caller.id, body).await?;
+    if let Some(offer) = offer {
+        prepared.carry(offer);
+    }
     let idempotency = idempotency.map(|request| request.with_answer(&prepared.answer));
     prepared.new.embed = app.search.embedding_jobs(&app.ids);
     let (id, superseded) = (prepared.new.id, prepared.new.supersedes);
@@ -55,6 +63,7 @@ pub async fn contribute(
         }
         Contribute::Replayed(answer) => idempotency::repeat(answer).map(Accepted),
         Contribute::KeyReused => Err(idempotency::key_reused()),
+        Contribute::EvidenceOutdated => Err(evidence::outdated()),
         Contribute::SupersededUnknown => Err(ApiError::not_found(
             "no trace has the id in supersedes_trace_id",
         )),

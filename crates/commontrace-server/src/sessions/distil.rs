@@ -3,13 +3,16 @@
 //! Nothing in it is invented: every line is copied from an event or counted by the verifier. It is a draft:
 //! its owner reads it, mends it and decides whether to contribute it.
 
+mod environment;
+
 use commontrace_api::sessions::{DraftEvidence, TraceDraft};
 use commontrace_core::trace::TITLE_MAX;
 use commontrace_judge::facts::{Edit, Facts, Run};
 use commontrace_search::signature::is_error_word;
 use commontrace_session::text::{fenced, without_ansi};
 use commontrace_session::{Body, Session};
-use serde_json::{Map, Value};
+
+use self::environment::environment;
 
 /// Characters of a command's output that are shown.
 const OUTPUT: usize = 2_000;
@@ -17,6 +20,9 @@ const OUTPUT: usize = 2_000;
 const DIFFS: usize = 12_000;
 /// Characters of what somebody said that are shown.
 const SAID: usize = 1_500;
+/// Characters of a model's name and of an agent's version.
+const AGENT_MODEL: usize = 100;
+const AGENT_VERSION: usize = 50;
 /// Failed attempts that are listed.
 const ATTEMPTS: usize = 8;
 
@@ -40,23 +46,36 @@ const LANGUAGES: [(&str, &str); 16] = [
     ("sh", "shell"),
 ];
 
-/// Drafts a trace of a session. `verdict` is what was found out about it, if anything was.
-pub fn draft(session: &Session, facts: &Facts<'_>, verdict: Option<&Value>) -> TraceDraft {
+/// Drafts a trace of a session. `id` is the session's, `evidence` what was found out about it.
+pub fn draft(
+    id: &str,
+    session: &Session,
+    facts: &Facts<'_>,
+    evidence: Option<DraftEvidence>,
+) -> TraceDraft {
     let failure = facts.runs.iter().find(|run| run.passed == Some(false));
     let signature = failure.and_then(|run| signature(run.output));
     let edits: Vec<&Edit<'_>> = facts.edits.iter().filter(|edit| !edit.undone).collect();
-    let evidence = verdict.map(evidence);
     let language = language(&edits);
     let mut tags: Vec<String> = language.iter().map(|&name| name.to_owned()).collect();
     if !session.repo.name.is_empty() {
         tags.push(session.repo.name.clone());
     }
     TraceDraft {
+        session_id: evidence.is_some().then(|| id.to_owned()),
         title: title(session, signature.as_deref(), &edits),
         context_text: context(session, facts, failure, signature.as_deref()),
-        solution_text: solution(session, facts, &edits, evidence.as_ref()),
+        solution_text: solution(session, facts, &edits),
         tags,
-        context: environment(language),
+        context: environment(facts, language),
+        agent_model: session
+            .model
+            .as_deref()
+            .map(|model| start(model, AGENT_MODEL)),
+        agent_version: session
+            .tool_version
+            .as_deref()
+            .map(|version| start(version, AGENT_VERSION)),
         evidence,
     }
 }
@@ -122,12 +141,7 @@ fn context(
     text.trim_end().to_owned()
 }
 
-fn solution(
-    session: &Session,
-    facts: &Facts<'_>,
-    edits: &[&Edit<'_>],
-    evidence: Option<&DraftEvidence>,
-) -> String {
+fn solution(session: &Session, facts: &Facts<'_>, edits: &[&Edit<'_>]) -> String {
     let mut text = String::new();
     let said = facts
         .said
@@ -160,9 +174,6 @@ fn solution(
     if !session.repo.test_command.is_empty() {
         text.push_str(&format!("Check: `{}`\n", session.repo.test_command));
     }
-    if let Some(evidence) = evidence {
-        text.push_str(&format!("\n{}\n", evidence.summary));
-    }
     text.trim_end().to_owned()
 }
 
@@ -182,43 +193,6 @@ fn language(edits: &[&Edit<'_>]) -> Option<&'static str> {
     })
 }
 
-fn environment(language: Option<&str>) -> Map<String, Value> {
-    language
-        .map(|language| ("language".to_owned(), language.into()))
-        .into_iter()
-        .collect()
-}
-
-/// Says in a line what the tests proved.
-fn evidence(verdict: &Value) -> DraftEvidence {
-    let verification = &verdict["verification"];
-    let status = verification["status"].as_str().unwrap_or("not_run");
-    let count = |name: &str| verification["counts"][name].as_u64().unwrap_or(0);
-    let flaky = match count("flaky") {
-        0 => "no flake".to_owned(),
-        flaky => format!("{flaky} flaky"),
-    };
-    let summary = match status {
-        "verified" | "refuted" => format!(
-            "Tests: {status}. {} turned green, {} of {} that passed still pass, {} runs, {flaky}.",
-            count("fail_to_pass"),
-            count("pass_to_pass"),
-            count("pass_to_pass") + count("pass_to_fail"),
-            verification["runs_per_side"].as_u64().unwrap_or(0),
-        ),
-        _ => format!(
-            "Tests: {status}. {}",
-            verification["message"].as_str().unwrap_or_default()
-        ),
-    };
-    DraftEvidence {
-        status: status.to_owned(),
-        score: verdict["score"].as_f64(),
-        summary,
-        stale: verdict["stale"].as_bool().unwrap_or(false),
-    }
-}
-
 fn start(text: &str, chars: usize) -> String {
     match text.char_indices().nth(chars.saturating_sub(1)) {
         Some((at, _)) if text[at..].chars().count() > 1 => format!("{}…", &text[..at]),
@@ -236,9 +210,10 @@ fn end(text: &str, chars: usize) -> String {
 #[cfg(test)]
 mod tests {
     use commontrace_session::Event;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::sessions::evidence;
 
     fn events() -> Vec<Event> {
         let event = |id: &str, event_type: &str, data: Value| json!({"id": id, "timestamp": null, "event_type": event_type, "data": data});
@@ -284,14 +259,12 @@ mod tests {
     fn a_draft_says_what_failed_what_was_changed_and_what_that_proved() {
         let events = events();
         let facts = Facts::read(&events, "pytest");
-        let verdict = json!({
-            "score": null, "stale": false,
-            "verification": {
-                "status": "verified", "runs_per_side": 3,
-                "counts": {"fail_to_pass": 1, "pass_to_pass": 1, "pass_to_fail": 0, "flaky": 0}
-            }
-        });
-        let draft = draft(&session(), &facts, Some(&verdict));
+        let signed = json!({"verdict": {
+            "score": null, "events_through_seq": 5, "verification": {"status": "verified"},
+        }});
+        let evidence = evidence::draft(&signed.to_string(), 5).expect("a verdict");
+        let draft = draft("s-1", &session(), &facts, Some(evidence));
+        assert_eq!(draft.session_id.as_deref(), Some("s-1"));
         assert_eq!(draft.title, "E   AssertionError: 28 != 29");
         assert!(draft.context_text.starts_with("cents() is off by one"));
         assert!(
@@ -301,9 +274,9 @@ mod tests {
         );
         assert!(draft.solution_text.contains("+round(x * 100)"));
         assert!(draft.solution_text.contains("Check: `pytest`"));
-        assert!(draft.solution_text.ends_with(
-            "Tests: verified. 1 turned green, 1 of 1 that passed still pass, 3 runs, no flake."
-        ));
+        // A later run may find something else: what the tests proved stands beside the text.
+        assert!(!draft.solution_text.contains("verified"));
+        assert!(!draft.evidence.as_ref().is_some_and(|found| found.stale));
         assert_eq!(draft.tags, ["python", "shop"]);
         let husk =
             commontrace_core::husk::husk(&draft.title, &draft.context_text, &draft.solution_text);
@@ -314,10 +287,9 @@ mod tests {
     fn what_was_not_verified_is_not_said_to_be() {
         let events = events();
         let facts = Facts::read(&events, "pytest");
-        let unverified = draft(&session(), &facts, None);
-        assert_eq!(unverified.evidence, None);
-        assert!(!unverified.solution_text.contains("Tests:"));
-        let empty = draft(&session(), &Facts::read(&[], ""), None);
+        let unverified = draft("s-1", &session(), &facts, None);
+        assert_eq!((unverified.evidence, unverified.session_id), (None, None));
+        let empty = draft("s-1", &session(), &Facts::read(&[], ""), None);
         assert_eq!(empty.title, "A session in shop");
     }
 }

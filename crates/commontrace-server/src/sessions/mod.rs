@@ -1,6 +1,7 @@
 //! Sessions on their way into the store and out of it.
 
 pub mod distil;
+pub mod evidence;
 pub mod examine;
 pub mod examiner;
 pub mod exported;

@@ -6,6 +6,7 @@ use commontrace_session::stored::bound_depth;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::evidence;
 use crate::error::{ApiError, ApiResult};
 
 /// What is kept of a session besides what it is looked for by.
@@ -67,9 +68,7 @@ pub fn session(row: commontrace_store::Session) -> ApiResult<SessionBody> {
 
 /// Shows what a signed verdict says, and whether something was appended since.
 fn qa_results(verdict: &str, last_seq: i64) -> ApiResult<Value> {
-    let mut signed: Value = serde_json::from_str(verdict)
-        .map_err(|err| ApiError::internal(format!("a kept verdict is unreadable: {err}")))?;
-    let mut verdict = signed["verdict"].take();
+    let mut verdict = evidence::results(verdict)?;
     let through = verdict["events_through_seq"].as_i64();
     if let Value::Object(members) = &mut verdict {
         members.insert("stale".to_owned(), (through != Some(last_seq)).into());

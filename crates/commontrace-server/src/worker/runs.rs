@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::upkeep::pause;
 use crate::app::App;
 use crate::error::chain;
+use crate::sessions::evidence::{evidence, finding};
 use crate::sessions::examine::{Examiner, Stage, Subject, Watch};
 use crate::sessions::present::Kept;
 
@@ -94,7 +95,7 @@ async fn carry_out(
                 Ok(Some(RunEnd::Failed("examining it failed by a bug; the log has more".to_owned())))
             });
             if let Some(end) = end? {
-                app.store.finish_run(claimed.id, lease, end, app.clock.now()).await?;
+                finish(app, claimed, lease, end).await?;
             }
             return Ok(());
         }
@@ -104,14 +105,23 @@ async fn carry_out(
     // It ends its processes and removes what it has made before it returns.
     let _ = work.await;
     match leave {
-        Leave::NotWanted => {
-            let now = app.clock.now();
-            app.store
-                .finish_run(claimed.id, lease, RunEnd::Cancelled, now)
-                .await?;
-        }
+        Leave::NotWanted => finish(app, claimed, lease, RunEnd::Cancelled).await?,
         Leave::Stopping => app.store.return_run(claimed.id, lease).await?,
         Leave::Lost => {}
+    }
+    Ok(())
+}
+
+/// Ends a run, and lets searches know of the traces whose standing its verdict changed.
+async fn finish(app: &App, claimed: &ClaimedRun, lease: Uuid, end: RunEnd) -> Result<()> {
+    let threshold = app.settings.validation_threshold;
+    let now = app.clock.now();
+    let changed = app
+        .store
+        .finish_run(claimed.id, lease, end, threshold, now)
+        .await?;
+    for trace in changed.unwrap_or_default() {
+        app.search.refresh(&app.store, trace).await;
     }
     Ok(())
 }
@@ -185,7 +195,10 @@ async fn examine(
     watch.enter(RunState::Judging, json!({}));
     Ok(Some(
         match examiner.judge(&subject, &verification, watch).await {
-            Ok(verdict) => RunEnd::Done(verdict.to_string()),
+            Ok(verdict) => RunEnd::Done {
+                finding: finding(&evidence(&verdict["verdict"])),
+                verdict: verdict.to_string(),
+            },
             Err(reason) => RunEnd::Failed(reason),
         },
     ))

@@ -13,6 +13,7 @@ mod finalizing;
 mod health;
 mod limits;
 mod moderation;
+mod proving;
 mod reading;
 mod recording;
 mod searching;

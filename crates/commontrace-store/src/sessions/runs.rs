@@ -7,14 +7,14 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use commontrace_core::{RunId, SessionKey, UserId};
+use commontrace_core::{RunId, SessionKey, TraceId, UserId};
 use futures_util::FutureExt;
 use uuid::Uuid;
 
 use crate::pool::on_pool;
 use crate::tx::{Tx, on_tx};
 use crate::write::execute;
-use crate::{Result, Store};
+use crate::{Finding, Result, RunVerdict, Store, evidence};
 
 /// Times that a run is begun: one that ends its worker each time must not do so for ever.
 const ATTEMPTS: i64 = 3;
@@ -133,8 +133,13 @@ pub enum RunHold {
 /// How a run ended.
 #[derive(Debug, Clone)]
 pub enum RunEnd {
-    /// With this signed verdict, as JSON.
-    Done(String),
+    /// With a verdict.
+    Done {
+        /// Signed, as JSON.
+        verdict: String,
+        /// What it says to the traces that were made of the session.
+        finding: Finding,
+    },
     /// Without one, for this reason.
     Failed(String),
     /// Because somebody did not want it any more.
@@ -331,34 +336,19 @@ impl Store {
         .map(|changed| changed > 0)
     }
 
-    /// Ends a run. False if the lease is lost: then it is another's to end.
+    /// Ends a run and passes its verdict on to the traces that were made of the session, which are
+    /// returned if they changed. Nothing if the lease is lost: then the run is another's to end.
+    /// `threshold` is how many net up-votes validate a trace.
     pub async fn finish_run(
         &self,
         id: RunId,
         lease: Uuid,
         end: RunEnd,
+        threshold: u32,
         now: DateTime<Utc>,
-    ) -> Result<bool> {
-        let (state, verdict, error) = match end {
-            RunEnd::Done(verdict) => (RunState::Done, Some(verdict), None),
-            RunEnd::Failed(error) => (RunState::Failed, None, Some(error)),
-            RunEnd::Cancelled => (RunState::Cancelled, None, None),
-        };
-        execute!(
-            self,
-            sqlx::query(
-                "UPDATE session_runs SET state = $3, verdict = $4, error = $5, finished_at = $6,
-                     lease = NULL, leased_until = NULL
-                 WHERE id = $1 AND lease = $2 AND finished_at IS NULL"
-            )
-            .bind(id)
-            .bind(lease)
-            .bind(state)
-            .bind(&verdict)
-            .bind(&error)
-            .bind(now)
-        )
-        .map(|changed| changed > 0)
+    ) -> Result<Option<Vec<TraceId>>> {
+        self.write(move |tx| finish(tx, id, lease, end, threshold, now).boxed())
+            .await
     }
 
     /// Gives a leased run back, as a worker does that stops: another may take it at once, and the attempt
@@ -424,6 +414,49 @@ async fn start(
     .await
     })?;
     Ok(StartRun::Active(active))
+}
+
+async fn finish(
+    tx: &mut Tx<'_>,
+    id: RunId,
+    lease: Uuid,
+    end: RunEnd,
+    threshold: u32,
+    now: DateTime<Utc>,
+) -> Result<Option<Vec<TraceId>>> {
+    let (state, verdict, finding, error) = match end {
+        RunEnd::Done { verdict, finding } => (RunState::Done, Some(verdict), Some(finding), None),
+        RunEnd::Failed(error) => (RunState::Failed, None, None, Some(error)),
+        RunEnd::Cancelled => (RunState::Cancelled, None, None, None),
+    };
+    let ended: Option<(SessionKey, i64)> = on_tx!(tx, |db| sqlx::query_as(
+        "UPDATE session_runs SET state = $3, verdict = $4, error = $5, finished_at = $6,
+             lease = NULL, leased_until = NULL
+         WHERE id = $1 AND lease = $2 AND finished_at IS NULL
+         RETURNING session_key, events_through"
+    )
+    .bind(id)
+    .bind(lease)
+    .bind(state)
+    .bind(&verdict)
+    .bind(&error)
+    .bind(now)
+    .fetch_optional(db)
+    .await)?;
+    let Some((session, events_through)) = ended else {
+        return Ok(None);
+    };
+    let (Some(verdict), Some(finding)) = (verdict, finding) else {
+        return Ok(Some(Vec::new()));
+    };
+    let verdict = RunVerdict {
+        run: id,
+        events_through,
+        verdict,
+    };
+    evidence::pass_on(tx, session, &verdict, &finding, threshold, now)
+        .await
+        .map(Some)
 }
 
 /// Ends runs whose attempts are used up.

@@ -11,10 +11,12 @@ use sqlx::types::Json;
 use super::read;
 use crate::idempotency::{self, Earlier};
 use crate::tx::{Tx, on_tx};
-use crate::{Idempotency, NewJob, Result, Store, Texts, embeddings, search, tags};
+use crate::{
+    Idempotency, NewEvidence, NewJob, Result, Store, Texts, embeddings, evidence, search, tags,
+};
 
 /// The revision of a trace that was never changed.
-const FIRST_REVISION: i64 = 1;
+pub const FIRST_REVISION: i64 = 1;
 
 /// A trace to contribute, cleaned, redacted and validated.
 #[derive(Debug, Clone)]
@@ -37,6 +39,8 @@ pub struct NewTrace {
     pub watch_condition: Option<String>,
     /// The contributor's own trace that this one replaces.
     pub supersedes: Option<TraceId>,
+    /// The newest verdict on the contributor's session that it was made of.
+    pub evidence: Option<NewEvidence>,
     /// The embeddings to make of it: each job's id and its model's queue.
     pub embed: Vec<NewJob>,
 }
@@ -54,6 +58,8 @@ pub enum Contribute {
     SupersededUnknown,
     /// The trace to supersede is somebody else's.
     SupersededNotYours,
+    /// The session has another verdict by now, or is gone.
+    EvidenceOutdated,
 }
 
 impl From<Earlier> for Contribute {
@@ -89,6 +95,13 @@ async fn contribute(
     {
         return Ok(earlier.into());
     }
+    let verdict = match &new.evidence {
+        None => None,
+        Some(evidence) => match evidence::current(tx, evidence).await? {
+            None => return Ok(Contribute::EvidenceOutdated),
+            verdict => verdict,
+        },
+    };
     // What is replaced is checked before anything is written, so a refusal leaves nothing behind.
     if let Some(old) = new.supersedes {
         read::lock(tx, old).await?;
@@ -112,6 +125,9 @@ async fn contribute(
     insert(tx, &new, now).await?;
     search::put_document(tx, new.id, FIRST_REVISION, texts(&new)).await?;
     embeddings::enqueue(tx, &new.embed, new.id, now).await?;
+    if let (Some(evidence), Some(verdict)) = (&new.evidence, &verdict) {
+        evidence::put(tx, new.id, FIRST_REVISION, evidence, verdict, now).await?;
+    }
     if let Some(old) = new.supersedes {
         supersede(tx, new.id, old, now).await?;
     }

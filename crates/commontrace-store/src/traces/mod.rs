@@ -5,8 +5,8 @@ mod list;
 pub(crate) mod read;
 mod update;
 
-pub use contribute::{Contribute, NewTrace};
+pub use contribute::{Contribute, FIRST_REVISION, NewTrace};
 pub use list::{Cursor, ListFilter};
 pub use read::{Relation, Trace};
 pub use update::{Patch, UpdateTrace};
-pub(crate) use update::{delete, revise};
+pub(crate) use update::{delete, owned, revise};

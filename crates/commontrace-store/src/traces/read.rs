@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use commontrace_core::reputation::Proof;
 use commontrace_core::{Status, TraceId, UserId};
 use serde_json::Value;
 use sqlx::QueryBuilder;
 use sqlx::types::Json;
 
+use crate::evidence::counting;
 use crate::pool::on_pool;
 use crate::tx::{Tx, on_tx};
 use crate::{Result, Store};
@@ -45,6 +47,22 @@ pub struct Trace {
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub changed_at: DateTime<Utc>,
+    pub evidence_proof: Option<Proof>,
+    pub evidence_is_backed: Option<bool>,
+    pub evidence_revision: Option<i64>,
+    pub evidence_summary: Option<String>,
+}
+
+impl Trace {
+    /// What of the evidence counts for the text as it is: nothing once that is another.
+    pub fn proof(&self) -> Option<Proof> {
+        let of_this_text = self.evidence_revision >= Some(self.text_revision);
+        let counting = counting(
+            self.evidence_proof,
+            self.evidence_is_backed.unwrap_or(false),
+        );
+        counting.filter(|_| of_this_text)
+    }
 }
 
 /// A link from one trace to another.
@@ -69,7 +87,10 @@ macro_rules! select_trace {
             "t.agent_version, t.is_seed, t.status, t.trust_score, t.up_votes, t.down_votes, ",
             "t.retrieval_count, t.revision, t.text_revision, t.review_after, t.watch_condition, t.valid_from, ",
             "t.valid_until, t.flag_count, t.flagged_at, t.hidden_at, t.created_at, t.updated_at, ",
-            "t.changed_at FROM traces t JOIN users u ON u.id = t.contributor_id ",
+            "t.changed_at, e.proof AS evidence_proof, e.is_backed AS evidence_is_backed, ",
+            "e.revision AS evidence_revision, e.summary AS evidence_summary ",
+            "FROM traces t JOIN users u ON u.id = t.contributor_id ",
+            "LEFT JOIN trace_evidence e ON e.trace_id = t.id ",
             $rest
         )
     };

@@ -71,7 +71,8 @@ impl Store {
     }
 }
 
-async fn owned(tx: &mut Tx<'_>, id: TraceId, owner: UserId) -> Result<UpdateTrace> {
+/// Returns a trace of `owner`'s, locked, or why there is none.
+pub(crate) async fn owned(tx: &mut Tx<'_>, id: TraceId, owner: UserId) -> Result<UpdateTrace> {
     read::lock(tx, id).await?;
     Ok(match read::trace(tx, id).await? {
         None => UpdateTrace::Unknown,

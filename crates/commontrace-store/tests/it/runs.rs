@@ -5,7 +5,9 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use commontrace_core::{RunId, SessionKey, UserId};
 use commontrace_store::Engine::{self, Postgres, Sqlite};
-use commontrace_store::{ClaimedRun, NewRun, Run, RunEnd, RunHold, RunState, StartRun, Store};
+use commontrace_store::{
+    ClaimedRun, Finding, NewRun, Run, RunEnd, RunHold, RunState, StartRun, Store,
+};
 use rstest::rstest;
 use uuid::Uuid;
 
@@ -47,6 +49,31 @@ async fn waiting(engine: Engine) -> (TestStore, UserId, SessionKey, RunId) {
     (store, ada, session, run.id)
 }
 
+/// An end with a verdict that no trace is told of.
+fn done(verdict: &str) -> RunEnd {
+    RunEnd::Done {
+        verdict: verdict.to_owned(),
+        finding: Finding {
+            proof: None,
+            score: None,
+            summary: "{}".to_owned(),
+        },
+    }
+}
+
+/// Ends a run; false if the lease is lost.
+async fn finish(
+    store: &TestStore,
+    id: RunId,
+    lease: Uuid,
+    end: RunEnd,
+    now: DateTime<Utc>,
+) -> bool {
+    const THRESHOLD: u32 = 2;
+    let ended = store.finish_run(id, lease, end, THRESHOLD, now).await;
+    ended.unwrap().is_some()
+}
+
 #[rstest]
 #[tokio::test]
 async fn a_session_has_one_run_at_a_time_and_keeps_all_of_them(
@@ -57,8 +84,8 @@ async fn a_session_has_one_run_at_a_time_and_keeps_all_of_them(
     let (run, lease) = claim(&store, noon()).await.unwrap();
     assert_eq!((run.id, run.attempts), (first, 1));
     assert!(claim(&store, noon()).await.is_none());
-    let end = RunEnd::Done(r#"{"score":1}"#.to_owned());
-    assert!(store.finish_run(first, lease, end, after(5)).await.unwrap());
+    let end = done(r#"{"score":1}"#);
+    assert!(finish(&store, first, lease, end, after(5)).await);
     let done = look(&store, session, first).await;
     assert_eq!(
         (done.state, done.finished_at),
@@ -97,25 +124,9 @@ async fn a_run_whose_worker_died_is_taken_up_where_it_was_and_ends_once(
         .await
         .unwrap();
     assert_eq!(held, RunHold::Lost);
-    let end = |text: &str| RunEnd::Done(text.to_owned());
-    assert!(
-        !store
-            .finish_run(id, dead, end("1"), after(22))
-            .await
-            .unwrap()
-    );
-    assert!(
-        store
-            .finish_run(id, lease, end("2"), after(23))
-            .await
-            .unwrap()
-    );
-    assert!(
-        !store
-            .finish_run(id, lease, end("3"), after(24))
-            .await
-            .unwrap()
-    );
+    assert!(!finish(&store, id, dead, done("1"), after(22)).await);
+    assert!(finish(&store, id, lease, done("2"), after(23)).await);
+    assert!(!finish(&store, id, lease, done("3"), after(24)).await);
     assert_eq!(
         look(&store, session, id).await.verdict.as_deref(),
         Some("2")
@@ -156,10 +167,7 @@ async fn a_run_that_is_not_wanted_any_more_ends_at_once_or_when_its_worker_hears
         RunState::Preparing
     );
     assert_eq!(renew().await.unwrap(), RunHold::CancelRequested);
-    let ended = store
-        .finish_run(run.id, lease, RunEnd::Cancelled, after(4))
-        .await;
-    assert!(ended.unwrap());
+    assert!(finish(&store, run.id, lease, RunEnd::Cancelled, after(4)).await);
 }
 
 #[rstest]

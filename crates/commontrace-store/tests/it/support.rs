@@ -242,6 +242,7 @@ pub fn a_trace(contributor: UserId) -> NewTrace {
         review_after: None,
         watch_condition: None,
         supersedes: None,
+        evidence: None,
         embed: embed(),
     }
 }

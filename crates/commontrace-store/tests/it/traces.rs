@@ -79,6 +79,10 @@ async fn a_trace_reads_back_as_it_was_contributed(#[values(Sqlite, Postgres)] en
         created_at: now,
         updated_at: now,
         changed_at: now,
+        evidence_proof: None,
+        evidence_is_backed: None,
+        evidence_revision: None,
+        evidence_summary: None,
     };
     assert_eq!(store.trace(new.id).await.unwrap(), Some(expected));
 }

@@ -1,0 +1,333 @@
+//! From a verdict on a session to the evidence that a trace carries.
+
+use std::collections::HashSet;
+
+use commontrace_api::evidence::Evidence;
+use commontrace_api::sessions::DraftEvidence;
+use commontrace_core::SessionKey;
+use commontrace_core::reputation::Proof;
+use commontrace_judge::facts::{Edit, Facts};
+use commontrace_judge::rubric::HIGHEST;
+use commontrace_session::posted::is_session_id;
+use commontrace_store::{Account, Finding, NewEvidence, RunVerdict, Store};
+use serde_json::Value;
+
+use super::EventReader;
+use super::examiner::material::Material;
+use super::present::Kept;
+use crate::error::{ApiError, ApiResult};
+
+/// Events of a session that a draft or evidence is made of; they are all read for it.
+pub const READ_MAX: i64 = 20_000;
+/// The flag of a verdict whose tests prove nothing, because they were made easier to pass.
+const WEAKENED: &str = "tests_weakened";
+/// Digits of a commit's id that say which it is.
+const COMMIT_DIGITS: usize = 7;
+
+/// What a verdict says, in the words of the API. `results` are those of the session.
+pub fn evidence(results: &Value) -> Evidence {
+    let verification = &results["verification"];
+    let status = verification["status"].as_str().unwrap_or("not_run");
+    let texts = |value: &Value| -> Vec<String> {
+        let texts = value.as_array().into_iter().flatten();
+        texts.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let count = |name: &str| verification["counts"][name].as_u64().unwrap_or(0);
+    let mut evidence = Evidence {
+        status: status.to_owned(),
+        summary: String::new(),
+        fail_to_pass: count("fail_to_pass"),
+        pass_to_pass: count("pass_to_pass"),
+        pass_to_fail: count("pass_to_fail"),
+        flaky: count("flaky"),
+        runs_per_side: verification["runs_per_side"].as_u64().unwrap_or(0),
+        isolation: texts(&verification["isolation"]),
+        flags: texts(&results["flags"]),
+        reasoning_score: results["reasoning_score"].as_f64(),
+        score: results["score"].as_f64(),
+    };
+    evidence.summary = summary(&evidence, results);
+    evidence
+}
+
+fn summary(evidence: &Evidence, results: &Value) -> String {
+    let mut text = format!("Tests: {}.", evidence.status);
+    let message = results["verification"]["message"].as_str();
+    if matches!(evidence.status.as_str(), "verified" | "refuted") {
+        let flaky = match evidence.flaky {
+            0 => "no flake".to_owned(),
+            flaky => format!("{flaky} flaky"),
+        };
+        text.push_str(&format!(
+            " {} turned green, {} of {} that passed still pass, {} runs, {flaky}.",
+            evidence.fail_to_pass,
+            evidence.pass_to_pass,
+            evidence.pass_to_pass + evidence.pass_to_fail,
+            evidence.runs_per_side,
+        ));
+    } else if let Some(message) = message {
+        text.push_str(&format!(" {message}"));
+    }
+    let judge = &results["judge"];
+    if let Some(mean) = judge["mean"].as_f64() {
+        let dimensions = judge["dimensions"].as_array().into_iter().flatten();
+        let spread = dimensions.filter_map(|one| one["spread"].as_u64()).max();
+        text.push_str(&format!(
+            " Reasoning: {mean:.1} of {HIGHEST}, spread {}.",
+            spread.unwrap_or(0)
+        ));
+    }
+    let checks = results["checks"].as_array().into_iter().flatten();
+    let claims = checks
+        .filter(|check| check["name"] == "claims_backed")
+        .find_map(|check| {
+            let fraction = &check["fraction"];
+            Some((fraction["n"].as_u64()?, fraction["of"].as_u64()?))
+        });
+    if let Some((good, of)) = claims {
+        text.push_str(&format!(" {good} of {of} claims backed."));
+    }
+    text
+}
+
+/// What trust may count of it: nothing of tests that were made easier to pass.
+pub fn proof(evidence: &Evidence) -> Option<Proof> {
+    match evidence.status.as_str() {
+        "refuted" => Some(Proof::Refuted),
+        "verified" if !evidence.flags.iter().any(|flag| flag == WEAKENED) => Some(Proof::Verified),
+        _ => None,
+    }
+}
+
+/// The same as the store keeps it.
+pub fn finding(evidence: &Evidence) -> Finding {
+    Finding {
+        proof: proof(evidence),
+        score: evidence.score,
+        summary: serde_json::to_string(evidence).expect("evidence has only string keys"),
+    }
+}
+
+/// What a draft shows of a signed verdict on a session of `last_seq` events.
+pub fn draft(signed: &str, last_seq: i64) -> ApiResult<DraftEvidence> {
+    let results = results(signed)?;
+    Ok(DraftEvidence {
+        evidence: evidence(&results),
+        stale: results["events_through_seq"].as_i64() != Some(last_seq),
+        signed_verdict: parse(signed)?,
+    })
+}
+
+/// Reads a signed verdict as it is kept.
+pub fn parse(signed: &str) -> ApiResult<Value> {
+    serde_json::from_str(signed)
+        .map_err(|err| ApiError::internal(format!("a kept verdict is unreadable: {err}")))
+}
+
+/// Reads a signed verdict and returns the session's results in it.
+pub fn results(signed: &str) -> ApiResult<Value> {
+    Ok(parse(signed)?["verdict"].take())
+}
+
+/// The newest verdict on a session, to be given to a trace of its owner's.
+#[derive(Debug)]
+pub struct Offer {
+    session: SessionKey,
+    verdict: RunVerdict,
+    /// What readers will see.
+    pub evidence: Evidence,
+    change: Change,
+}
+
+impl Offer {
+    /// Takes the verdict on a session of the account's.
+    pub async fn of(store: &Store, account: &Account, session_id: &str) -> ApiResult<Self> {
+        let row = if is_session_id(session_id) {
+            store.session(account.id, session_id).await?
+        } else {
+            None
+        };
+        let row = row.ok_or_else(|| {
+            ApiError::not_found(format!(
+                "you have no session `{session_id}`; leave session_id out to contribute without evidence"
+            ))
+        })?;
+        let verdict = store.newest_verdict(row.key).await?.ok_or_else(|| {
+            ApiError::conflict(format!(
+                "the session `{session_id}` has no verdict yet; ask for one with POST \
+                 /traces/{session_id}/finalize, or leave session_id out to contribute without evidence"
+            ))
+        })?;
+        let material = material(store, row.key, row.last_seq).await?;
+        let kept = Kept::parse(&row.header)?;
+        let commit = kept.session.repo.commit_after.clone();
+        let test_command = kept.session.repo.test_command;
+        let change = tokio::task::spawn_blocking(move || {
+            Change::of(&Facts::read(&material.events, &test_command).edits, commit)
+        });
+        let change = change.await.map_err(|err| {
+            ApiError::internal(format!("reading the session's edits failed: {err}"))
+        })?;
+        Ok(Self {
+            session: row.key,
+            evidence: evidence(&results(&verdict.verdict)?),
+            verdict,
+            change,
+        })
+    }
+
+    /// The evidence for a trace with this solution.
+    pub fn to(&self, solution_text: &str) -> NewEvidence {
+        NewEvidence {
+            session: self.session,
+            run: self.verdict.run,
+            finding: finding(&self.evidence),
+            is_backed: self.change.is_shown_by(solution_text),
+        }
+    }
+}
+
+/// Reads a session's events, unless there are too many.
+pub async fn material(store: &Store, key: SessionKey, last_seq: i64) -> ApiResult<Material> {
+    if last_seq > READ_MAX {
+        return Err(ApiError::unprocessable(format!(
+            "a trace is made of sessions of at most {READ_MAX} events; this one has {last_seq}"
+        )));
+    }
+    let reader = EventReader::as_stored(store.clone(), key, 0, last_seq);
+    Material::read(reader).await.map_err(ApiError::internal)
+}
+
+/// What a session changed.
+#[derive(Debug)]
+struct Change {
+    /// The lines that were added and removed, with their signs and without their indentation.
+    lines: HashSet<String>,
+    paths: Vec<String>,
+    commit: String,
+}
+
+impl Change {
+    fn of(edits: &[Edit<'_>], commit: String) -> Self {
+        let lines = edits.iter().flat_map(|edit| changed_lines(edit.diff));
+        Self {
+            lines: lines.collect(),
+            paths: edits.iter().map(|edit| edit.path.to_owned()).collect(),
+            commit,
+        }
+    }
+
+    /// Whether a text shows this change and no other: all diffs in it consist of its lines; without any
+    /// diff it names a changed file or the commit.
+    fn is_shown_by(&self, text: &str) -> bool {
+        let shown: Vec<String> = diffs(text).flat_map(changed_lines).collect();
+        if !shown.is_empty() {
+            return shown.iter().all(|line| self.lines.contains(line));
+        }
+        let commit = self.commit.get(..COMMIT_DIGITS);
+        let names = |path: &String| !path.is_empty() && text.contains(path.as_str());
+        self.paths.iter().any(names) || commit.is_some_and(|commit| text.contains(commit))
+    }
+}
+
+/// The added and removed lines of a diff.
+fn changed_lines(diff: &str) -> impl Iterator<Item = String> + '_ {
+    let header = |line: &&str| !line.starts_with("+++") && !line.starts_with("---");
+    diff.lines().filter(header).filter_map(|line| {
+        let sign = line
+            .chars()
+            .next()
+            .filter(|sign| matches!(sign, '+' | '-'))?;
+        let rest = line[1..].trim();
+        (!rest.is_empty()).then(|| format!("{sign}{rest}"))
+    })
+}
+
+/// The contents of the fenced blocks of a Markdown text that say that they are diffs.
+fn diffs(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        loop {
+            let at = rest.find("```")?;
+            let ticks = rest[at..].len() - rest[at..].trim_start_matches('`').len();
+            let fence = &rest[at..at + ticks];
+            let inside = &rest[at + ticks..];
+            let (info, inside) = inside.split_once('\n')?;
+            let end = inside.find(fence).unwrap_or(inside.len());
+            rest = inside.get(end + ticks..).unwrap_or_default();
+            if matches!(info.trim(), "diff" | "patch") {
+                return Some(&inside[..end]);
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn change() -> Change {
+        Change {
+            lines: changed_lines(
+                "--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-    return 1\n+    return 2\n",
+            )
+            .collect(),
+            paths: vec!["src/x.py".to_owned()],
+            commit: "0123456789abcdef".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_text_shows_a_change_by_its_lines_or_by_its_names() {
+        let diff = |lines: &str| format!("It was one.\n\n```diff\n{lines}\n```\n");
+        assert!(change().is_shown_by(&diff("-return 1\n+return 2")));
+        assert!(change().is_shown_by(&diff(" def f():\n+        return 2")));
+        assert!(change().is_shown_by("In `src/x.py` return two."));
+        assert!(change().is_shown_by("See commit 0123456."));
+        assert!(!change().is_shown_by("Return two."));
+        assert!(!change().is_shown_by(""));
+    }
+
+    #[test]
+    fn a_text_with_another_change_does_not_show_it() {
+        let text = "In `src/x.py`:\n```diff\n+    return 2\n+    os.remove(home)\n```\n";
+        assert!(!change().is_shown_by(text));
+        let second = "```diff\n+return 2\n```\n````patch\n+evil\n````";
+        assert!(!change().is_shown_by(second));
+        // Signs of what a command printed are no diff.
+        assert!(change().is_shown_by("`src/x.py`\n```\n+ cargo test\n```"));
+    }
+
+    #[test]
+    fn the_summary_says_what_was_counted() {
+        let results = json!({
+            "verification": {
+                "status": "verified", "runs_per_side": 3, "isolation": ["bubblewrap"],
+                "counts": {"fail_to_pass": 2, "pass_to_pass": 640, "pass_to_fail": 0, "flaky": 0},
+            },
+            "judge": {"mean": 3.2, "dimensions": [{"spread": 1}, {"spread": null}, {"spread": 0}]},
+            "checks": [{"name": "claims_backed", "fraction": {"n": 9, "of": 11}}],
+            "flags": [], "score": 0.92, "reasoning_score": 4.2,
+        });
+        let found = evidence(&results);
+        assert_eq!(
+            found.summary,
+            "Tests: verified. 2 turned green, 640 of 640 that passed still pass, 3 runs, no flake. \
+             Reasoning: 3.2 of 4, spread 1. 9 of 11 claims backed."
+        );
+        assert_eq!(proof(&found), Some(Proof::Verified));
+        let weakened = Evidence {
+            flags: vec![WEAKENED.to_owned()],
+            ..found
+        };
+        assert_eq!(proof(&weakened), None);
+        let absent =
+            evidence(&json!({"verification": {"status": "infrastructure", "message": "No git."}}));
+        assert_eq!(
+            (absent.summary.as_str(), proof(&absent)),
+            ("Tests: infrastructure. No git.", None)
+        );
+    }
+}
