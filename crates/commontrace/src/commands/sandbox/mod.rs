@@ -329,6 +329,7 @@ fn code(end: End) -> u8 {
         End::Signalled(signal) => 128_u8.saturating_add(u8::try_from(signal).unwrap_or(u8::MAX)),
         End::TimedOut(TimeLimit::Wall | TimeLimit::Idle | TimeLimit::Cpu) => 124,
         End::OutOfMemory | End::OutputLimit | End::TooManyProcesses => 137,
+        End::FileTooLarge => 153,
         End::DiskFull => 1,
         End::Cancelled => 130,
     }
