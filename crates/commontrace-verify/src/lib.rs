@@ -28,6 +28,7 @@ mod collect;
 pub mod decide;
 mod execute;
 pub mod git;
+mod hex;
 pub mod outcome;
 pub mod plan;
 pub mod progress;
