@@ -35,7 +35,7 @@ pub enum Reason {
     OutOfRange,
     /// What the model quotes is not in the event that it names.
     EvidenceMismatch,
-    /// The tokens, the money or the time for it are used up.
+    /// The prompt does not fit into the model's context.
     BudgetExceeded,
     /// The session has nothing that it could be judged by.
     NotApplicable,

@@ -77,7 +77,7 @@ async fn judged(events: &[Event], base_url: &str) -> Judged {
         cancelled: &CancellationToken::new(),
     };
     let asking = Asking {
-        retries: 0,
+        pause: std::time::Duration::ZERO,
         ..Asking::default()
     };
     judge(&endpoint, &asking, case, world).await

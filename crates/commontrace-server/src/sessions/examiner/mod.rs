@@ -46,6 +46,8 @@ pub struct SessionExaminer {
     pub setup_network: bool,
     /// The model that judges, if there is one.
     pub endpoint: Option<Box<dyn Endpoint>>,
+    /// How often it is asked, and what it costs.
+    pub asking: Asking,
     /// What verdicts are signed with.
     pub key: SigningKey,
     /// The time.
@@ -123,7 +125,7 @@ impl Examiner for SessionExaminer {
                     random: &|| self.ids.random_bytes(),
                     cancelled: &watch.cancel,
                 };
-                judge(&**endpoint, &Asking::default(), case, world).await
+                judge(&**endpoint, &self.asking, case, world).await
             }
         };
         let through = Some(subject.events_through);
