@@ -6,6 +6,7 @@
 pub mod backoff;
 pub mod confidence;
 pub mod email;
+pub mod error;
 pub mod fingerprint;
 pub mod fusion;
 pub mod husk;
