@@ -22,7 +22,8 @@ use commontrace_store::RunState;
 use commontrace_verify::git::Protocol;
 use commontrace_verify::progress::Progress;
 use commontrace_verify::verify::{Change, Context, Tests};
-use commontrace_verify::{Request, Runner, Verdict, verify};
+use commontrace_verify::{Request, Runner, Status, Verdict, verify};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use self::material::Material;
@@ -102,6 +103,7 @@ impl Examiner for SessionExaminer {
         verification: &Value,
         watch: &Watch,
     ) -> Result<Value, String> {
+        let verified = known(verification)?;
         let material = Material::read(subject.events()).await?;
         let facts = Facts::read(&material.events, &subject.session.repo.test_command);
         let checks = checks::all(&facts);
@@ -129,7 +131,7 @@ impl Examiner for SessionExaminer {
             }
         };
         let through = Some(subject.events_through);
-        let verdict = qa_results(known(verification), judged, computed, checks, through);
+        let verdict = qa_results(verified, judged, computed, checks, through);
         let verdict = serde_json::to_value(verdict)
             .map_err(|err| format!("the verdict cannot be written: {err}"))?;
         let signed = sign(&self.key, verdict, material.chain.record());
@@ -173,19 +175,41 @@ fn prepare(folder: &Path) -> Result<(), String> {
 }
 
 /// What the judge needs to know of a verification.
-fn known(verification: &Value) -> Verification {
-    let verdict: Option<Verdict> = serde_json::from_value(verification.clone()).ok();
-    let status = serde_json::from_value(verification["status"].clone());
-    Verification {
-        status: status.unwrap_or(VerificationStatus::NotRun),
-        regressed: verdict
-            .as_ref()
-            .is_some_and(|verdict| verdict.counts.pass_to_fail > 0),
-        tests_passed: verdict.as_ref().and_then(|verdict| verdict.tests_passed),
-        test_exit_code: verdict
-            .as_ref()
-            .and_then(|verdict| verdict.test_exit_code.map(i64::from)),
-        test_output: verdict.and_then(|verdict| verdict.test_output_snippet),
+fn known(verification: &Value) -> Result<Verification, String> {
+    let verdict = Verdict::deserialize(verification)
+        .map_err(|err| format!("what running the tests came to cannot be read: {err}"))?;
+    Ok(Verification {
+        status: match verdict.status {
+            Status::Verified => VerificationStatus::Verified,
+            Status::Refuted => VerificationStatus::Refuted,
+            Status::NoEvidence => VerificationStatus::NoEvidence,
+            Status::Unstable => VerificationStatus::Unstable,
+            Status::InvalidRun => VerificationStatus::InvalidRun,
+            Status::Infrastructure => VerificationStatus::Infrastructure,
+            Status::NotRun => VerificationStatus::NotRun,
+        },
+        regressed: verdict.counts.pass_to_fail > 0,
+        tests_passed: verdict.tests_passed,
+        test_exit_code: verdict.test_exit_code.map(i64::from),
+        test_output: verdict.test_output_snippet,
         detail: verification.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use commontrace_verify::Reason;
+
+    use super::*;
+
+    #[test]
+    fn a_verification_that_cannot_be_read_is_no_verification_that_was_not_run() {
+        let verdict = json!(Verdict::without_runs(Reason::Oom, "too much"));
+        let status = known(&verdict).map(|known| known.status);
+        assert_eq!(status, Ok(VerificationStatus::Infrastructure));
+        let mut later = verdict;
+        later["status"] = json!("verified_by_moonlight");
+        assert!(known(&later).is_err_and(|err| err.contains("moonlight")));
+        assert!(known(&Value::Null).is_err());
     }
 }
