@@ -9,7 +9,6 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use commontrace_judge::sign::{Fault, KEY_FILE, PublicKey, SignedVerdict, check_signature};
-use commontrace_judge::verdict::QaResults;
 use commontrace_server::sessions::EventReader;
 use commontrace_store::{Session, Store};
 use serde_json::Value;
@@ -153,7 +152,7 @@ fn own_key(config: &Config) -> Result<PublicKey, Failure> {
 
 /// What a verdict says, in a few words.
 fn summary(signed: &SignedVerdict) -> String {
-    let Ok(results) = serde_json::from_value::<QaResults>(signed.verdict.clone()) else {
+    let Ok(results) = signed.results() else {
         return "of a shape that this version does not know".to_owned();
     };
     let status = serde_json::to_value(results.coverage.tests).unwrap_or_default();
