@@ -89,6 +89,32 @@ pub struct QaResults {
     pub events_through_seq: Option<i64>,
     /// Whether events were added since.
     pub stale: bool,
+    /// Which change of which repository; not said by verdicts that were signed before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<About>,
+}
+
+/// The change that was verified, as the session or the request for its run names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// The repository's URL, or its path on the machine that verified.
+    pub repository: String,
+    /// The commit with the bug.
+    pub commit_before: String,
+    /// The commit with the fix; empty if there is none.
+    pub commit_after: String,
+    /// What was taken for the fix.
+    pub fix: Fix,
+}
+
+/// What was taken for the fix of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fix {
+    /// `commit_after`.
+    Commit,
+    /// The session's own edits.
+    Edits,
 }
 
 /// The reasoning, judged by a model and by rules.
@@ -213,6 +239,7 @@ pub fn qa_results(
         checks,
         events_through_seq,
         stale: false,
+        about: None,
     }
 }
 

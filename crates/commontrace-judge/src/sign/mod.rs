@@ -152,6 +152,7 @@ fn broken(at: &Break) -> String {
 mod tests {
     use super::*;
     use crate::sample::good;
+    use crate::verdict::{About, Fix};
 
     fn key(seed: u8) -> SigningKey {
         SigningKey::from_seed(&[seed; 32]).expect("a key")
@@ -227,7 +228,8 @@ mod tests {
             detail: json!({"runs": 3, "seconds": 1.5e-7}),
         };
         let computed = levels(&facts, &checks);
-        let results = qa_results(verification, judged, computed, checks, Some(8));
+        let mut results = qa_results(verification, judged, computed, checks, Some(8));
+        results.about = Some(about());
         let verdict = serde_json::to_value(&results).expect("JSON");
         let signed = sign(&key(1), verdict, Chain::over(&events).record());
         let text = serde_json::to_string_pretty(&signed).expect("JSON");
@@ -236,6 +238,36 @@ mod tests {
         assert_eq!(stored.chain.check(&events), Ok(0));
         assert_eq!(stored.verdict["score"], 0.8857);
         assert_eq!(stored.results().expect("the same results"), results);
+    }
+
+    fn about() -> About {
+        About {
+            repository: "https://git.example.org/cart".to_owned(),
+            commit_before: "0a1b2c3d".to_owned(),
+            commit_after: String::new(),
+            fix: Fix::Edits,
+        }
+    }
+
+    /// Signed before a verdict said what it is about.
+    const EARLIER: &str = include_str!("../../tests/fixtures/verdict-without-about.json");
+
+    #[test]
+    fn an_earlier_verdict_still_holds_and_says_nothing_of_its_repository() {
+        let signed: SignedVerdict = serde_json::from_str(EARLIER).expect("a verdict");
+        assert_eq!(check_signature(&signed, &key(1).public()), Ok(()));
+        assert_eq!(signed.results().expect("results").about, None);
+    }
+
+    #[test]
+    fn what_a_verdict_is_about_cannot_be_changed() {
+        let mut signed = signed();
+        signed.verdict["about"] = json!(about());
+        let mut signed = sign(&key(1), signed.verdict, signed.chain);
+        assert!(check_signature(&signed, &key(1).public()).is_ok());
+        signed.verdict["about"]["fix"] = json!("commit");
+        let checked = check_signature(&signed, &key(1).public());
+        assert_eq!(checked, Err(Fault::Verdict));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use commontrace_judge::judge::{Asking, Case, World, judge};
 use commontrace_judge::judged::Judged;
 use commontrace_judge::pack::{Limits as PackLimits, Pack};
 use commontrace_judge::sign::{SigningKey, sign};
-use commontrace_judge::verdict::{Verification, VerificationStatus, qa_results};
+use commontrace_judge::verdict::{About, Fix, Verification, VerificationStatus, qa_results};
 use commontrace_judge::{checks, deterministic};
 use commontrace_store::RunState;
 use commontrace_verify::git::Protocol;
@@ -131,7 +131,8 @@ impl Examiner for SessionExaminer {
             }
         };
         let through = Some(subject.events_through);
-        let verdict = qa_results(verified, judged, computed, checks, through);
+        let mut verdict = qa_results(verified, judged, computed, checks, through);
+        verdict.about = Some(about(subject));
         let verdict = serde_json::to_value(verdict)
             .map_err(|err| format!("the verdict cannot be written: {err}"))?;
         let signed = sign(&self.key, verdict, material.chain.record());
@@ -142,11 +143,7 @@ impl Examiner for SessionExaminer {
 impl SessionExaminer {
     async fn request(&self, subject: &Subject) -> Result<Request, String> {
         let repo = &subject.session.repo;
-        let by_commit = match subject.options.fix {
-            FixSource::Commit => true,
-            FixSource::Auto => !repo.commit_after.is_empty(),
-            FixSource::Edits => false,
-        };
+        let by_commit = fix(subject) == Fix::Commit;
         let change = if by_commit {
             Change::Commit(repo.commit_after.clone())
         } else {
@@ -161,6 +158,26 @@ impl SessionExaminer {
         request.runs = subject.options.repeats.into();
         request.setup_network = self.setup_network;
         Ok(request)
+    }
+}
+
+/// What is taken for the fix.
+fn fix(subject: &Subject) -> Fix {
+    match subject.options.fix {
+        FixSource::Auto if subject.session.repo.commit_after.is_empty() => Fix::Edits,
+        FixSource::Auto | FixSource::Commit => Fix::Commit,
+        FixSource::Edits => Fix::Edits,
+    }
+}
+
+/// Which change a verdict on this is about.
+fn about(subject: &Subject) -> About {
+    let repo = &subject.session.repo;
+    About {
+        repository: repo.url.clone(),
+        commit_before: repo.commit_before.clone(),
+        commit_after: repo.commit_after.clone(),
+        fix: fix(subject),
     }
 }
 
