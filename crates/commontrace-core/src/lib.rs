@@ -14,6 +14,7 @@ pub mod id;
 pub mod reputation;
 pub mod seed;
 pub mod tag;
+pub mod test_path;
 pub mod text;
 pub mod token_bucket;
 pub mod trace;
