@@ -11,9 +11,7 @@ const FOLDERS: [&str; 7] = [
     "__snapshots__",
 ];
 /// Where a class whose name ends with `Test` is one.
-const CLASSES: [&str; 8] = [
-    "java", "kt", "scala", "groovy", "cs", "swift", "php", "rb",
-];
+const CLASSES: [&str; 8] = ["java", "kt", "scala", "groovy", "cs", "swift", "php", "rb"];
 
 /// Whether a path is a test's, or that of what only tests use, by the customs of its language: in a folder
 /// such as `tests/`, or by a name such as `test_*`, `*_test.*`, `*.spec.*`, `conftest.*` or `OrderTest.java`.
@@ -41,7 +39,9 @@ pub fn is_test(path: &str) -> bool {
             .any(|end| stem.len() > end.len() && stem.ends_with(end));
     marked
         || class
-        || ["test_", "test-"].iter().any(|start| lower.starts_with(start))
+        || ["test_", "test-"]
+            .iter()
+            .any(|start| lower.starts_with(start))
         || ["_test", "_tests", "_spec", "-test"]
             .iter()
             .any(|end| lower.ends_with(end))
