@@ -124,7 +124,7 @@ fn read(path: &Path) -> Result<SignedVerdict, Failure> {
     } else {
         File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text))
     };
-    read.map_err(|err| Failure::new(format!("cannot read {place}: {err}")))?;
+    read.map_err(|err| Failure::unreadable(Path::new(&place), &err))?;
     let wrong = |what: String| {
         Failure::new(format!("{place} holds no signed verdict: {what}"))
             .hint("GET /traces/ID/runs/RUN answers with one as its member `verdict`")
