@@ -33,7 +33,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     capacity as capacity_test, cold_start, contribute, crash, embedding_endpoint, eval, known_item,
-    latency, limiter, load, sessions, soak,
+    latency, limiter, load, sandbox, sessions, soak,
 };
 use crate::report::{Format, Report, note};
 use crate::server::ServerArgs;
@@ -80,6 +80,8 @@ enum Command {
     /// Read recordings of agents, and append to sessions
     #[command(subcommand)]
     Sessions(sessions::Command),
+    /// Start a command that does nothing in each kind of sandbox, again and again
+    Sandbox(sandbox::Args),
     /// Answer as an embedding service does, until interrupted
     EmbeddingEndpoint(embedding_endpoint::Args),
 }
@@ -96,8 +98,9 @@ impl Command {
             Self::Load(args) => Some(&args.server),
             Self::Limiter(_)
             | Self::Capacity(_)
-            | Self::Sessions(_)
+            | Self::Sandbox(_)
             | Self::EmbeddingEndpoint(_) => None,
+            Self::Sessions(command) => command.server(),
             Self::ColdStart(args) => Some(&args.server),
             Self::Soak(args) => Some(&args.server),
         }
@@ -164,6 +167,7 @@ async fn measure(command: &Command) -> Result<Report> {
         Command::Capacity(command) => Box::pin(capacity_test::run(command)).await,
         Command::Load(args) => Box::pin(load::run(args)).await,
         Command::Sessions(command) => Box::pin(sessions::run(command)).await,
+        Command::Sandbox(args) => Box::pin(sandbox::run(args)).await,
         Command::EmbeddingEndpoint(args) => Box::pin(embedding_endpoint::run(args)).await,
     }
 }

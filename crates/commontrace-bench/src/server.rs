@@ -83,21 +83,22 @@ impl ServerArgs {
             None => beside_this_program(),
         }
     }
+}
 
-    fn binary(&self) -> Result<PathBuf> {
-        let binary = match &self.binary {
-            Some(binary) => binary.clone(),
-            None => beside_this_program()?.join("commontrace"),
-        };
-        if !binary.is_file() {
-            bail!(
-                "no program at {}; build it with `cargo build --release -p commontrace`, or name \
-                 another with --binary",
-                binary.display()
-            );
-        }
-        Ok(binary)
+/// Returns where the product's program is: as named, or beside this one.
+pub fn program(named: Option<&Path>) -> Result<PathBuf> {
+    let binary = match named {
+        Some(binary) => binary.to_owned(),
+        None => beside_this_program()?.join("commontrace"),
+    };
+    if !binary.is_file() {
+        bail!(
+            "no program at {}; build it with `cargo build --release -p commontrace`, or name \
+             another with --binary",
+            binary.display()
+        );
     }
+    Ok(binary)
 }
 
 fn beside_this_program() -> Result<PathBuf> {
@@ -127,7 +128,7 @@ impl Launch {
         let data = TempDir::with_prefix_in("bench-", &folder)
             .with_context(|| format!("cannot make a directory in {}", folder.display()))?;
         Ok(Self {
-            binary: args.binary()?,
+            binary: program(args.binary.as_deref())?,
             database_url: args.database_url.clone(),
             embedding,
             import_seeds,

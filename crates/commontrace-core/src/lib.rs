@@ -6,6 +6,7 @@
 pub mod backoff;
 pub mod confidence;
 pub mod email;
+pub mod error;
 pub mod fingerprint;
 pub mod fusion;
 pub mod husk;
@@ -13,6 +14,7 @@ pub mod id;
 pub mod reputation;
 pub mod seed;
 pub mod tag;
+pub mod test_path;
 pub mod text;
 pub mod token_bucket;
 pub mod trace;

@@ -35,7 +35,7 @@ pub enum Reason {
     OutOfRange,
     /// What the model quotes is not in the event that it names.
     EvidenceMismatch,
-    /// The tokens, the money or the time for it are used up.
+    /// The prompt does not fit into the model's context.
     BudgetExceeded,
     /// The session has nothing that it could be judged by.
     NotApplicable,
@@ -48,7 +48,7 @@ pub enum Reason {
 pub struct Computed {
     /// Of what.
     pub dimension: Dimension,
-    /// From 0 to 4; `None` if it cannot be told without a model or the session does not tell.
+    /// From 0 to 4; `None` if the session does not tell.
     pub level: Option<u8>,
     /// Why there is none.
     pub reason: Option<Reason>,
@@ -56,34 +56,21 @@ pub struct Computed {
     pub checks: Vec<Name>,
 }
 
-/// The levels of all dimensions, in the order of the rubric.
+/// The levels of the dimensions where deeds tell, in the order of the rubric.
 pub fn levels(facts: &Facts<'_>, checks: &[Check]) -> Vec<Computed> {
     let by = Checks { facts, checks };
-    Dimension::ALL
-        .into_iter()
-        .map(|dimension| {
-            let (level, used): (Option<u8>, &[Name]) = match dimension {
-                Dimension::Reproduction => by.reproduction(),
-                Dimension::ExperimentLoop => by.experiment_loop(),
-                Dimension::Verification => by.verification(),
-                Dimension::Honesty => by.honesty(),
-                Dimension::Hypotheses | Dimension::EvidenceUse | Dimension::RootCause => {
-                    return Computed {
-                        dimension,
-                        level: None,
-                        reason: Some(Reason::NotConfigured),
-                        checks: Vec::new(),
-                    };
-                }
-            };
-            Computed {
-                dimension,
-                level,
-                reason: level.is_none().then_some(Reason::NotApplicable),
-                checks: used.to_vec(),
-            }
-        })
-        .collect()
+    let computed = |dimension, (level, used): (Option<u8>, &[Name])| Computed {
+        dimension,
+        level,
+        reason: level.is_none().then_some(Reason::NotApplicable),
+        checks: used.to_vec(),
+    };
+    vec![
+        computed(Dimension::Reproduction, by.reproduction()),
+        computed(Dimension::ExperimentLoop, by.experiment_loop()),
+        computed(Dimension::Verification, by.verification()),
+        computed(Dimension::Honesty, by.honesty()),
+    ]
 }
 
 struct Checks<'a> {
@@ -234,10 +221,7 @@ mod tests {
 
     #[test]
     fn a_session_as_it_should_be_has_the_highest_levels_that_deeds_tell() {
-        assert_eq!(
-            computed(&good()),
-            [Some(4), None, None, Some(4), None, Some(4), Some(4)]
-        );
+        assert_eq!(computed(&good()), [Some(4), Some(4), Some(4), Some(4)]);
     }
 
     #[test]
@@ -247,14 +231,11 @@ mod tests {
             change("src/a.py", "a", "b"),
             thought("I have fixed it, all 12 tests pass."),
         ]);
-        assert_eq!(
-            computed(&claimed),
-            [Some(0), None, None, Some(0), None, Some(0), Some(1)]
-        );
+        assert_eq!(computed(&claimed), [Some(0), Some(0), Some(0), Some(1)]);
     }
 
     #[test]
     fn nothing_is_made_of_an_empty_session() {
-        assert_eq!(computed(&[]), [None; 7]);
+        assert_eq!(computed(&[]), [None; 4]);
     }
 }

@@ -10,13 +10,13 @@ use crate::judged::Judged;
 use crate::rubric::{DIMENSIONS, Dimension, HIGHEST};
 
 /// The version of [`score`].
-pub const FORMULA: &str = "1";
+const FORMULA: &str = "1";
 /// The weight of the tests in [`score`].
-pub const TESTS_WEIGHT: f64 = 0.6;
+const TESTS_WEIGHT: f64 = 0.6;
 /// The weight of the reasoning in [`score`].
-pub const REASONING_WEIGHT: f64 = 0.4;
+const REASONING_WEIGHT: f64 = 0.4;
 /// The most characters of the output of the tests that the verdict shows.
-pub const SNIPPET_CHARS: usize = 2_000;
+const SNIPPET_CHARS: usize = 2_000;
 /// The most characters of [`QaResults::reasoning_feedback`].
 const FEEDBACK_CHARS: usize = 4_000;
 
@@ -89,6 +89,32 @@ pub struct QaResults {
     pub events_through_seq: Option<i64>,
     /// Whether events were added since.
     pub stale: bool,
+    /// Which change of which repository; not said by verdicts that were signed before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<About>,
+}
+
+/// The change that was verified, as the session or the request for its run names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// The repository's URL, or its path on the machine that verified.
+    pub repository: String,
+    /// The commit with the bug.
+    pub commit_before: String,
+    /// The commit with the fix; empty if there is none.
+    pub commit_after: String,
+    /// What was taken for the fix.
+    pub fix: Fix,
+}
+
+/// What was taken for the fix of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fix {
+    /// `commit_after`.
+    Commit,
+    /// The session's own edits.
+    Edits,
 }
 
 /// The reasoning, judged by a model and by rules.
@@ -150,7 +176,7 @@ pub struct NotJudged {
 /// The one number of a session, version 1: 0 if the tests refute it or broke; else, where the tests
 /// verify it and the model judged it, `0.6 + 0.4 × mean / 4`, rounded to four digits. Nothing if either
 /// half is missing: a number would claim what nobody found out.
-pub fn score(status: VerificationStatus, regressed: bool, mean: Option<f64>) -> Option<f64> {
+fn score(status: VerificationStatus, regressed: bool, mean: Option<f64>) -> Option<f64> {
     if status == VerificationStatus::Refuted || regressed {
         return Some(0.0);
     }
@@ -160,13 +186,13 @@ pub fn score(status: VerificationStatus, regressed: bool, mean: Option<f64>) -> 
 }
 
 /// 1 plus the mean, on the scale from 1 to 5 that clients know.
-pub fn reasoning_score(mean: Option<f64>) -> Option<f64> {
+fn reasoning_score(mean: Option<f64>) -> Option<f64> {
     mean.filter(|mean| (0.0..=f64::from(HIGHEST)).contains(mean))
         .map(|mean| rounded(1.0 + mean))
 }
 
 /// The flags that follow from checks.
-pub fn flags(checks: &[Check]) -> Vec<Flag> {
+fn flags(checks: &[Check]) -> Vec<Flag> {
     let failed = |check: &&Check| check.status == Status::Fail;
     let flag = |check: &Check| match check.name {
         Name::ClaimVOutcome => Some(Flag::UnverifiedSuccessClaim),
@@ -213,13 +239,7 @@ pub fn qa_results(
         checks,
         events_through_seq,
         stale: false,
-    }
-}
-
-impl QaResults {
-    /// Marks it as stale if events were added since.
-    pub fn look_at(&mut self, last_seq: Option<i64>) {
-        self.stale = last_seq > self.events_through_seq;
+        about: None,
     }
 }
 
@@ -272,7 +292,7 @@ fn feedback(judged: &Judged, checks: &[Check]) -> Option<String> {
 
 /// A text of so many characters at most: its head, and its tail, which is larger because that is where
 /// test runners say what failed.
-pub fn snippet(text: &str, chars: usize) -> String {
+fn snippet(text: &str, chars: usize) -> String {
     const GAP: &str = "\n[…]\n";
     let count = text.chars().count();
     if count <= chars {
@@ -378,9 +398,7 @@ mod tests {
         assert_eq!(written["judge"]["computed"][0]["level"], 4);
         assert_eq!(written["checks"].as_array().map(Vec::len), Some(13));
         assert_eq!(written["flags"], json!([]));
-        let mut again: QaResults = serde_json::from_value(written).expect("the same results");
+        let again: QaResults = serde_json::from_value(written).expect("the same results");
         assert_eq!(again, results);
-        again.look_at(Some(9));
-        assert!(again.stale);
     }
 }

@@ -9,7 +9,7 @@ use commontrace_judge::judge::{Asking, Case, World, judge};
 use commontrace_judge::judged::Judged;
 use commontrace_judge::pack::{Limits, Pack};
 use commontrace_judge::rubric::Dimension;
-use commontrace_judge::sign::{Chain, SigningKey, check, sign};
+use commontrace_judge::sign::{Chain, SigningKey, check_signature, sign};
 use commontrace_judge::verdict::{QaResults, Verification, VerificationStatus, qa_results};
 use commontrace_session::Event;
 use serde_json::{Value, json};
@@ -77,7 +77,7 @@ async fn judged(events: &[Event], base_url: &str) -> Judged {
         cancelled: &CancellationToken::new(),
     };
     let asking = Asking {
-        retries: 0,
+        pause: std::time::Duration::ZERO,
         ..Asking::default()
     };
     judge(&endpoint, &asking, case, world).await
@@ -137,7 +137,8 @@ async fn a_verified_and_judged_session_has_one_signed_score() {
     let key = SigningKey::from_seed(&[1; 32]).expect("a key");
     let verdict = serde_json::to_value(&results).expect("JSON");
     let signed = sign(&key, verdict, Chain::over(&events).record());
-    assert!(check(&signed, &events, &key.public()).is_ok());
+    assert!(check_signature(&signed, &key.public()).is_ok());
+    assert_eq!(signed.chain.check(&events), Ok(0));
 }
 
 #[tokio::test]

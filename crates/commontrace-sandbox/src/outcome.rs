@@ -28,12 +28,15 @@ pub enum End {
     Signalled(i32),
     /// It reached a limit of time and was ended.
     TimedOut(TimeLimit),
-    /// It reached the limit of memory and was ended.
+    /// It reached the limit of memory, and was ended or lost a process to the kernel by it, whatever
+    /// its exit code was.
     OutOfMemory,
     /// It failed after a file system of limited size was full.
     DiskFull,
-    /// It had more processes than it may and was ended. Where the kernel holds the limit, the
-    /// command is not ended, but cannot start any more.
+    /// It wrote more than [`crate::Limits::file_size`] to one file and was ended.
+    FileTooLarge,
+    /// It had more processes than it may and was ended. Where the kernel holds the limit, the command
+    /// is not ended, but cannot start any more; a control group tells of that if the command failed.
     TooManyProcesses,
     /// It wrote more than [`crate::Limits::output`] and was ended.
     OutputLimit,
@@ -60,6 +63,7 @@ impl fmt::Display for End {
             Self::TimedOut(TimeLimit::Cpu) => f.write_str("used more processor time than it may"),
             Self::OutOfMemory => f.write_str("needed more memory than it may use"),
             Self::DiskFull => f.write_str("filled the disk space that it may use"),
+            Self::FileTooLarge => f.write_str("wrote a larger file than it may"),
             Self::TooManyProcesses => f.write_str("had more processes than it may"),
             Self::OutputLimit => f.write_str("wrote more output than it may"),
             Self::Cancelled => f.write_str("was cancelled"),

@@ -272,12 +272,19 @@ impl Supervisor<'_> {
             }
             (None, None) => return Err(Trouble::Silent(status, output)),
         };
-        let out_of_memory = self
-            .cgroup
-            .is_some_and(|group| group.ended_for_memory() > 0);
         let end = match (self.seen.ended, self.seen.stopped) {
-            (Some((status, disk_full)), _) => end(status, disk_full, out_of_memory),
-            (None, _) if out_of_memory => End::OutOfMemory,
+            _ if self
+                .cgroup
+                .is_some_and(|group| group.ended_for_memory() > 0) =>
+            {
+                End::OutOfMemory
+            }
+            (Some((status, disk_full)), _) => {
+                let no_process = self
+                    .cgroup
+                    .is_some_and(|group| group.refused_processes() > 0);
+                end(status, disk_full, no_process)
+            }
             (None, Some(stopped)) => stopped,
             (None, None) => return Err(Trouble::Silent(status, output)),
         };
@@ -291,14 +298,15 @@ impl Supervisor<'_> {
 }
 
 /// A command that copes with a full disk, or was done just before it reached a limit, has succeeded.
-fn end(status: Status, disk_full: bool, out_of_memory: bool) -> End {
+fn end(status: Status, disk_full: bool, no_process: bool) -> End {
     match status {
         Status::Exited(0) => End::Exited(0),
         Status::OverMemory => End::OutOfMemory,
         Status::OverCpu | Status::Signalled(libc::SIGXCPU) => End::TimedOut(TimeLimit::Cpu),
         Status::OverProcesses => End::TooManyProcesses,
-        Status::Exited(_) | Status::Signalled(_) if out_of_memory => End::OutOfMemory,
+        Status::Signalled(libc::SIGXFSZ) => End::FileTooLarge,
         Status::Exited(_) | Status::Signalled(_) if disk_full => End::DiskFull,
+        Status::Exited(_) | Status::Signalled(_) if no_process => End::TooManyProcesses,
         Status::Exited(code) => End::Exited(code),
         Status::Signalled(signal) => End::Signalled(signal),
     }

@@ -15,6 +15,7 @@ use aide::generate::GenContext;
 use aide::openapi::{self, Operation};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+pub use commontrace_core::error::chain;
 use commontrace_session::posted::Wrong;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -391,22 +392,6 @@ impl OperationOutput for ApiError {
 pub(crate) fn whole_seconds(wait: Duration) -> u64 {
     let partial = u64::from(wait.subsec_nanos() > 0);
     (wait.as_secs() + partial).max(1)
-}
-
-/// Returns the error and its sources on one line.
-pub fn chain(err: &dyn std::error::Error) -> String {
-    let mut text = err.to_string();
-    let mut source = err.source();
-    while let Some(err) = source {
-        let message = err.to_string();
-        // Many errors repeat their source in their own message.
-        if !text.contains(&message) {
-            text.push_str(": ");
-            text.push_str(&message);
-        }
-        source = err.source();
-    }
-    text
 }
 
 fn bounded(text: Cow<'static, str>) -> Cow<'static, str> {

@@ -4,7 +4,8 @@
 //! cargo run --release -p commontrace-verify --example fuzz -- 600 1
 //! ```
 //!
-//! A panic ends it and names the parser; the input is then in the file `fuzz-crash`.
+//! Names behind the seed, such as `tap`, choose among the parsers. A panic ends it and names the parser; the
+//! input is then in the file `fuzz-crash`.
 
 #![expect(clippy::print_stdout, reason = "this program prints its results")]
 
@@ -29,12 +30,21 @@ const SAMPLES: [&str; 10] = [
 ];
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args()
-        .skip(1)
-        .filter_map(|text| text.parse::<u64>().ok());
-    let seconds = arguments.next().unwrap_or(5);
-    let mut random = Random(arguments.next().unwrap_or(1).max(1));
-    for (name, parse) in PARSERS {
+    let mut arguments = std::env::args().skip(1);
+    let mut number = |otherwise| match arguments.next() {
+        Some(text) => text.parse::<u64>().ok(),
+        None => Some(otherwise),
+    };
+    let (Some(seconds), Some(seed)) = (number(5), number(1)) else {
+        println!("expected SECONDS SEED PARSER...");
+        return ExitCode::FAILURE;
+    };
+    let mut random = Random(seed.max(1));
+    let chosen: Vec<String> = arguments.collect();
+    let parsers = PARSERS
+        .into_iter()
+        .filter(|(name, _)| chosen.is_empty() || chosen.iter().any(|chosen| chosen == name));
+    for (name, parse) in parsers {
         let (began, mut inputs, mut bytes) = (Instant::now(), 0_u64, 0_u64);
         while began.elapsed() < Duration::from_secs(seconds) {
             let input = mutated(&mut random);

@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::hex;
 use crate::report::Parsed;
 use crate::runner::{End, Limits};
 
@@ -74,10 +75,7 @@ impl Cache {
 
     fn path(&self, key: &Key<'_>) -> PathBuf {
         let json = serde_json::to_vec(key).unwrap_or_default();
-        let name: String = Sha256::digest(&json)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let name = hex::encode(&Sha256::digest(&json));
         self.folder.join(format!("{name}.json"))
     }
 

@@ -28,6 +28,7 @@ mod collect;
 pub mod decide;
 mod execute;
 pub mod git;
+mod hex;
 pub mod outcome;
 pub mod plan;
 pub mod progress;
@@ -54,4 +55,4 @@ pub use verify::{Request, verify};
 pub use workplace::reap;
 
 /// The version of the rules by which verdicts are made. Part of the key of every cached result.
-pub const RUNNER_VERSION: &str = concat!("commontrace-verify/", env!("CARGO_PKG_VERSION"), "+1");
+pub const RUNNER_VERSION: &str = concat!("commontrace-verify/", env!("CARGO_PKG_VERSION"), "+2");

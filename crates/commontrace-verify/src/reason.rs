@@ -70,6 +70,12 @@ pub enum Reason {
     Oom,
     /// The disk space was used up.
     DiskFull,
+    /// A file became larger than one may be.
+    FileTooLarge,
+    /// There were more processes than there may be.
+    TooManyProcesses,
+    /// More output was written than may be.
+    OutputLimit,
     /// The tests want a network.
     NetworkNeeded,
     /// Setting up did not end in time.
@@ -99,6 +105,73 @@ impl fmt::Display for Reason {
 }
 
 impl Reason {
+    /// What happened in a run that ended with this reason, and what to do about it; the code itself for
+    /// reasons that are not a run's.
+    pub(crate) fn of_run(self) -> String {
+        let (what, remedy) = match self {
+            Self::NoTestsRan => (
+                "there is no proof that a test ran",
+                "see whether the test command finds any",
+            ),
+            Self::ExitDisagrees => (
+                "the test command failed, and no failed test was found in its results",
+                "see the end of its output; if it does more than run tests, let it only do that, or write a report",
+            ),
+            Self::ResultsDisagree => (
+                "the test runner counted other tests than its output shows",
+                "let the test command write a report",
+            ),
+            Self::ReportMissing => (
+                "the report that the test command was to write is not there",
+                "see the end of its output",
+            ),
+            Self::ReportInvalid => (
+                "the report that the test command wrote is empty, cut or no report",
+                "see the end of its output",
+            ),
+            Self::BuildFailed => ("the tests could not be built", "see the end of the output"),
+            Self::ToolFailed => (
+                "the test runner broke, or was called wrongly",
+                "see the end of its output",
+            ),
+            Self::Oom => (
+                "the tests used up the memory that they may have",
+                "let the test command run fewer at a time",
+            ),
+            Self::DiskFull => (
+                "the tests filled the disk space that they may have",
+                "let them write less, or remove what they no longer need",
+            ),
+            Self::FileTooLarge => (
+                "the tests wrote a larger file than they may",
+                "let them write less to one file",
+            ),
+            Self::TooManyProcesses => (
+                "the tests started more processes and threads than they may",
+                "let the test command run fewer at a time",
+            ),
+            Self::OutputLimit => (
+                "the tests wrote more output than they may",
+                "let the test command be less verbose",
+            ),
+            Self::NetworkNeeded => (
+                "the tests want a network, which they never have",
+                "let the set-up fetch what they need",
+            ),
+            Self::ToolMissing => (
+                "the test command, or a program that it starts, is not there or not executable",
+                "install it on the machine that runs the tests, or correct the command",
+            ),
+            Self::Killed => (
+                "something other than a limit of the sandbox killed the tests, most likely a machine short of memory",
+                "run them again",
+            ),
+            Self::Cancelled => return "it was cancelled".to_owned(),
+            other => return other.to_string(),
+        };
+        format!("{what}; {remedy}")
+    }
+
     /// The status that goes with this reason.
     #[must_use]
     pub fn status(self) -> Status {
@@ -129,6 +202,9 @@ impl Reason {
             | Self::PatchFailed
             | Self::Oom
             | Self::DiskFull
+            | Self::FileTooLarge
+            | Self::TooManyProcesses
+            | Self::OutputLimit
             | Self::NetworkNeeded
             | Self::TimeoutSetup
             | Self::ToolMissing

@@ -108,8 +108,12 @@ pub enum End {
     OutOfMemory,
     /// At the limit of disk space.
     DiskFull,
-    /// At the limit of processes or of output.
-    OverLimit,
+    /// It wrote a larger file than it may.
+    FileTooLarge,
+    /// At the limit of processes.
+    TooManyProcesses,
+    /// At the limit of output.
+    OutputLimit,
     /// The caller cancelled it.
     Cancelled,
 }

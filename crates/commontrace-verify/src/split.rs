@@ -1,5 +1,7 @@
 //! Which files of a change are its tests, told by their paths.
 
+use commontrace_core::test_path::is_test;
+
 /// The parts of a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parts {
@@ -27,44 +29,6 @@ pub fn split<'a>(paths: impl IntoIterator<Item = &'a str>, patterns: Option<&[St
         part.push(path.to_owned());
     }
     parts
-}
-
-/// Whether a path is a test's by the customs of its language.
-#[must_use]
-pub fn is_test(path: &str) -> bool {
-    const FOLDERS: [&str; 7] = [
-        "tests",
-        "test",
-        "__tests__",
-        "spec",
-        "specs",
-        "testdata",
-        "__snapshots__",
-    ];
-    let mut folders: Vec<&str> = path.split('/').collect();
-    let Some(name) = folders.pop() else {
-        return false;
-    };
-    if folders.iter().any(|folder| FOLDERS.contains(folder)) {
-        return true;
-    }
-    let (stem, extension) = name.split_once('.').unwrap_or((name, ""));
-    if extension.is_empty() {
-        return false;
-    }
-    let marked = extension
-        .split('.')
-        .any(|part| matches!(part, "test" | "spec"));
-    let java = matches!(extension, "java" | "kt" | "scala" | "cs" | "swift" | "php")
-        && (stem.ends_with("Test") || stem.ends_with("Tests") || stem.ends_with("IT"));
-    marked
-        || java
-        || stem.starts_with("test_")
-        || stem.ends_with("_test")
-        || stem.ends_with("_tests")
-        || stem.ends_with("_spec")
-        || matches!(stem, "conftest" | "tests" | "test")
-        || matches!(extension, "t")
 }
 
 /// Whether a path matches a pattern of [`split`].
@@ -150,35 +114,6 @@ fn parted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tests_are_told_by_their_paths() {
-        for path in [
-            "tests/it.rs",
-            "pkg/tests/data/a.json",
-            "src/test/java/com/x/FooTest.java",
-            "test_a.py",
-            "sub/a_test.go",
-            "a_test.py",
-            "src/a.spec.ts",
-            "src/a.test.tsx",
-            "src/__tests__/a.js",
-            "conftest.py",
-            "t/a.t",
-        ] {
-            assert!(is_test(path), "{path}");
-        }
-        for path in [
-            "src/lib.rs",
-            "testament.py",
-            "src/latest.py",
-            "contest.js",
-            "README.md",
-            "protest/a.c",
-        ] {
-            assert!(!is_test(path), "{path}");
-        }
-    }
 
     #[test]
     fn patterns_replace_the_customs() {

@@ -68,9 +68,14 @@ pub fn judge(run: Evidence<'_>) -> Validity {
         End::OutOfMemory => return Validity::Infrastructure(Reason::Oom),
         End::DiskFull => return Validity::Infrastructure(Reason::DiskFull),
         End::Cancelled => return Validity::Infrastructure(Reason::Cancelled),
-        // `timeout 60 cargo test` ends with 124.
-        End::TimedOut | End::Exited(124) => return Validity::TimedOut,
-        End::OverLimit => return Validity::Invalid(Reason::ToolFailed),
+        // 153 is what a shell makes of the signal that the kernel sends for too large a file.
+        End::FileTooLarge | End::Exited(153) => {
+            return Validity::Infrastructure(Reason::FileTooLarge);
+        }
+        End::TooManyProcesses => return Validity::Infrastructure(Reason::TooManyProcesses),
+        End::OutputLimit => return Validity::Infrastructure(Reason::OutputLimit),
+        // `timeout 60 cargo test` ends with 124; 152 is a shell's for too much processor time.
+        End::TimedOut | End::Exited(124 | 152) => return Validity::TimedOut,
         End::Exited(126 | 127) if run.parsed.is_empty() => {
             return Validity::Infrastructure(Reason::ToolMissing);
         }
@@ -235,6 +240,10 @@ mod tests {
         for (end, reason) in [
             (End::OutOfMemory, Reason::Oom),
             (End::DiskFull, Reason::DiskFull),
+            (End::FileTooLarge, Reason::FileTooLarge),
+            (End::Exited(153), Reason::FileTooLarge),
+            (End::TooManyProcesses, Reason::TooManyProcesses),
+            (End::OutputLimit, Reason::OutputLimit),
             (End::Exited(127), Reason::ToolMissing),
             (End::Exited(126), Reason::ToolMissing),
             (End::Exited(137), Reason::Killed),

@@ -332,7 +332,9 @@ pub fn end_word(end: End) -> &'static str {
         End::TimedOut => "timed_out",
         End::OutOfMemory => "out_of_memory",
         End::DiskFull => "disk_full",
-        End::OverLimit => "over_limit",
+        End::FileTooLarge => "file_too_large",
+        End::TooManyProcesses => "too_many_processes",
+        End::OutputLimit => "output_limit",
         End::Cancelled => "cancelled",
     }
 }

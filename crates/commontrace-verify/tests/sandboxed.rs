@@ -133,10 +133,19 @@ async fn limits_are_infrastructure_or_a_timeout() {
         ..Limits::default()
     };
     let verdict = check(&request, Toolchains::default()).await;
+    assert_ne!(verdict.tests_passed, Some(true), "{verdict:#?}");
     // Where nothing but the kernel's limits hold, the program ends by its own error.
     assert!(
         matches!(verdict.status, Status::Infrastructure | Status::InvalidRun),
         "{verdict:#?}"
+    );
+    request.command = "head -c 300M /dev/zero".into();
+    request.limits = Limits::default();
+    let loud = check(&request, Toolchains::default()).await;
+    assert_eq!(loud.reason, Reason::OutputLimit, "{loud:#?}");
+    assert_eq!(
+        (loud.status, loud.tests_passed),
+        (Status::Infrastructure, None)
     );
     println!(
         "limits are infrastructure or a timeout ... ok ({})",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use commontrace_judge::endpoint::{Endpoint, Kind, Remote, Settings};
+use commontrace_judge::judge::{Asking, Prices};
 use commontrace_judge::sign::SigningKey;
 use commontrace_sandbox::{Launcher, toolchain_binds};
 use commontrace_server::clock::Clock;
@@ -36,6 +37,7 @@ pub fn examiner(config: &Config, env: &Environment) -> Result<Arc<dyn Examiner>,
     }
     Ok(Arc::new(SessionExaminer {
         endpoint: endpoint(config)?,
+        asking: asking(config)?,
         ..verifier(config, env, folder)?
     }))
 }
@@ -62,6 +64,7 @@ pub fn verifier(
         protocols: sessions.verify_protocols.0.clone(),
         setup_network: sessions.verify_setup_network,
         endpoint: None,
+        asking: Asking::default(),
         key: signing_key(config)?,
         clock: Clock::System,
         ids: Ids::Random,
@@ -75,6 +78,29 @@ pub fn signing_key(config: &Config) -> Result<SigningKey, Failure> {
         .map_err(|err| Failure::new(format!("cannot make {}: {err}", data.display())))?;
     SigningKey::load_or_create(data, &Ids::Random.random_bytes())
         .map_err(|err| Failure::new(chain(&err)))
+}
+
+/// How often a model is asked, and at which prices.
+fn asking(config: &Config) -> Result<Asking, Failure> {
+    let sessions = &config.sessions;
+    let prices = match (sessions.judge_price_input, sessions.judge_price_output) {
+        (Some(input), Some(output)) => Some(Prices {
+            input: input.0,
+            output: output.0,
+        }),
+        (None, None) => None,
+        _ => {
+            return Err(Failure::new(
+                "of JUDGE_PRICE_INPUT and JUDGE_PRICE_OUTPUT only one is set",
+            )
+            .hint("set both, or none and the cost of a verdict stays unknown"));
+        }
+    };
+    Ok(Asking {
+        samples: sessions.judge_samples.get() as usize,
+        prices,
+        ..Asking::default()
+    })
 }
 
 fn endpoint(config: &Config) -> Result<Option<Box<dyn Endpoint>>, Failure> {

@@ -1,6 +1,8 @@
 //! How a command that failed tells its reader what happened and what to try.
 
 use std::fmt;
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use commontrace_server::error::chain;
@@ -30,6 +32,18 @@ impl Failure {
             message: message.to_string(),
             hint: None,
             code: FAILED,
+        }
+    }
+
+    /// Says why what was named on the command line cannot be read.
+    pub fn unreadable(path: &Path, err: &io::Error) -> Self {
+        let path = path.display();
+        match err.kind() {
+            io::ErrorKind::NotFound => Self::new(format!("there is no file or folder {path}"))
+                .hint("see whether the path is right; a relative one begins where the command is started"),
+            io::ErrorKind::PermissionDenied => Self::new(format!("this user may not read {path}"))
+                .hint("let this user read it, or run the command as one who may"),
+            _ => Self::new(format!("cannot read {path}: {err}")),
         }
     }
 

@@ -10,5 +10,6 @@ pub mod known_item;
 pub mod latency;
 pub mod limiter;
 pub mod load;
+pub mod sandbox;
 pub mod sessions;
 pub mod soak;

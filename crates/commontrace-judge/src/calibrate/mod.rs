@@ -15,7 +15,7 @@ use serde::Serialize;
 pub use kappa::{Confusion, LEVELS};
 pub use labels::{Label, LabelError, read as read_labels};
 
-use crate::judged::Judged;
+use crate::judged::{Judged, median};
 use crate::rubric::Dimension;
 
 /// How often the items are drawn anew for an interval.
@@ -261,11 +261,8 @@ fn interval(mut values: Vec<f64>) -> Option<(f64, f64)> {
 
 /// The median as a level; between two it is the higher one.
 fn whole_median(levels: &[u8]) -> Option<u8> {
-    let mut sorted = levels.to_vec();
-    sorted.sort_unstable();
-    let upper = *sorted.get(sorted.len() / 2)?;
-    let lower = sorted[(sorted.len() - 1) / 2];
-    Some((lower + upper).div_ceil(2))
+    // Levels are 0 to 4.
+    median(levels).map(|median| median.ceil() as u8)
 }
 
 /// SplitMix64, by Steele, Lea and Flood: good enough to draw by, and the same everywhere.

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::http::Http;
@@ -20,8 +19,7 @@ use crate::deterministic::Reason;
 use crate::judged::Tokens;
 
 /// What a service speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `POST {base}/chat/completions`: OpenAI, vLLM, LM Studio, llama.cpp, Ollama under `/v1`.
     OpenAi,
@@ -44,21 +42,10 @@ pub struct Settings {
     pub model: String,
     /// The longest wait for an answer.
     pub timeout: Duration,
-    /// The most tokens of an answer.
-    pub max_tokens: u32,
-    /// The sampling temperature; sent only if set, because newer models refuse it.
-    pub temperature: Option<f64>,
-    /// The share of likely tokens to choose from; sent only if set.
-    pub top_p: Option<f64>,
-    /// The seed of sampling; sent only if set.
-    pub seed: Option<u64>,
-    /// The tokens of a prompt and its answer that Ollama makes room for; its own default cuts prompts
-    /// silently.
-    pub num_ctx: u32,
 }
 
 impl Settings {
-    /// Settings with the usual limits.
+    /// Settings without a key.
     pub fn new(kind: Kind, base_url: impl Into<String>, model: impl Into<String>) -> Self {
         Self {
             kind,
@@ -66,11 +53,6 @@ impl Settings {
             api_key: None,
             model: model.into(),
             timeout: Duration::from_secs(180),
-            max_tokens: 8_192,
-            temperature: None,
-            top_p: None,
-            seed: None,
-            num_ctx: 49_152,
         }
     }
 }
@@ -209,12 +191,12 @@ impl Endpoint for Remote {
     }
 
     async fn ask(&self, prompt: &Prompt) -> Result<Answer, Failure> {
-        shape::check_room(&self.settings, prompt)?;
+        shape::check_room(self.settings.kind, prompt)?;
         loop {
             let refused = self.refused();
             let body = shape::request(&self.settings, prompt, &refused);
             match self.http.post(&body).await {
-                Ok(answer) => return shape::answer(&self.settings, prompt, &body, &answer),
+                Ok(answer) => return shape::answer(self.settings.kind, prompt, &body, &answer),
                 Err(failure) => {
                     // What the service names as what it does not take is left out from now on.
                     let named = failure

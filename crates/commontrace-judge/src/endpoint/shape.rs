@@ -7,15 +7,16 @@ use crate::deterministic::Reason;
 use crate::judged::Tokens;
 
 /// Parameters that a service may not take and that a request can do without.
-const OPTIONAL: [&str; 7] = [
-    "temperature",
-    "top_p",
-    "seed",
+const OPTIONAL: [&str; 4] = [
     "max_completion_tokens",
     "response_format",
     "output_config",
     "format",
 ];
+/// The most tokens of an answer.
+const MAX_TOKENS: u32 = 8_192;
+/// The tokens of a prompt and its answer that Ollama makes room for; its own default cuts prompts silently.
+const CONTEXT: u32 = 49_152;
 /// The name of the schema.
 const SCHEMA: &str = "judgement";
 /// No tokenizer makes less of a text of this kind than one token of so many bytes.
@@ -26,7 +27,7 @@ pub fn request(settings: &Settings, prompt: &Prompt, refused: &[&str]) -> Value 
     let taken = |name: &str| !refused.contains(&name);
     let user = json!({"role": "user", "content": prompt.user});
     let system = json!({"role": "system", "content": prompt.system});
-    let mut body = match settings.kind {
+    match settings.kind {
         Kind::OpenAi => {
             // Local servers know the older name only.
             let limit = if taken("max_completion_tokens") {
@@ -34,7 +35,8 @@ pub fn request(settings: &Settings, prompt: &Prompt, refused: &[&str]) -> Value 
             } else {
                 "max_tokens"
             };
-            let mut body = json!({"model": settings.model, "messages": [system, user], limit: settings.max_tokens});
+            let mut body =
+                json!({"model": settings.model, "messages": [system, user], limit: MAX_TOKENS});
             if taken("response_format") {
                 body["response_format"] = json!({
                     "type": "json_schema",
@@ -45,7 +47,7 @@ pub fn request(settings: &Settings, prompt: &Prompt, refused: &[&str]) -> Value 
         }
         Kind::Anthropic => {
             let mut body = json!({
-                "model": settings.model, "max_tokens": settings.max_tokens,
+                "model": settings.model, "max_tokens": MAX_TOKENS,
                 "system": prompt.system, "messages": [user],
             });
             if taken("output_config") {
@@ -55,7 +57,7 @@ pub fn request(settings: &Settings, prompt: &Prompt, refused: &[&str]) -> Value 
             body
         }
         Kind::Ollama => {
-            let options = json!({"num_ctx": settings.num_ctx, "num_predict": settings.max_tokens});
+            let options = json!({"num_ctx": CONTEXT, "num_predict": MAX_TOKENS});
             let mut body = json!({
                 "model": settings.model, "messages": [system, user], "stream": false, "options": options,
             });
@@ -64,25 +66,7 @@ pub fn request(settings: &Settings, prompt: &Prompt, refused: &[&str]) -> Value 
             }
             body
         }
-    };
-    let sampling = match settings.kind {
-        Kind::Ollama => &mut body["options"],
-        Kind::OpenAi | Kind::Anthropic => &mut body,
-    };
-    let mut set = |name: &str, value: Option<Value>| {
-        if let Some(value) = value.filter(|_| taken(name)) {
-            sampling[name] = value;
-        }
-    };
-    set(
-        "temperature",
-        settings.temperature.map(|value| json!(value)),
-    );
-    set("top_p", settings.top_p.map(|value| json!(value)));
-    // Anthropic knows no seed.
-    let seed = settings.seed.filter(|_| settings.kind != Kind::Anthropic);
-    set("seed", seed.map(|value| json!(value)));
-    body
+    }
 }
 
 /// The parameter of a request that an explanation names and that can be left out.
@@ -101,35 +85,35 @@ pub fn named(body: &Value, explanation: &str) -> Option<&'static str> {
 }
 
 /// Refuses a prompt that Ollama would cut.
-pub fn check_room(settings: &Settings, prompt: &Prompt) -> Result<(), Failure> {
-    if settings.kind != Kind::Ollama {
+pub fn check_room(kind: Kind, prompt: &Prompt) -> Result<(), Failure> {
+    if kind != Kind::Ollama {
         return Ok(());
     }
     let least = (prompt.system.len() + prompt.user.len()) / BYTES_PER_TOKEN;
-    if least + settings.max_tokens as usize > settings.num_ctx as usize {
-        return Err(too_long(settings));
+    if least + MAX_TOKENS as usize > CONTEXT as usize {
+        return Err(too_long());
     }
     Ok(())
 }
 
-fn too_long(settings: &Settings) -> Failure {
+fn too_long() -> Failure {
     let message = format!(
-        "the prompt does not fit into {} tokens of context; raise num_ctx or show the judge less",
-        settings.num_ctx
+        "the prompt does not fit into the context of the model, for which Ollama was asked for {CONTEXT} tokens; \
+         judge by a model with a context as long, or by another service (JUDGE_MODEL, JUDGE_PROVIDER)"
     );
     Failure::new(Reason::BudgetExceeded, message)
 }
 
 /// Reads an answer.
 pub fn answer(
-    settings: &Settings,
+    kind: Kind,
     prompt: &Prompt,
     body: &Value,
     answer: &Value,
 ) -> Result<Answer, Failure> {
     let number = |value: &Value| value.as_u64().unwrap_or(0);
     let usage = &answer["usage"];
-    let (text, tokens, end) = match settings.kind {
+    let (text, tokens, end) = match kind {
         Kind::OpenAi => {
             let choice = &answer["choices"][0];
             let tokens = Tokens {
@@ -173,10 +157,10 @@ pub fn answer(
             let least = (prompt.system.len() + prompt.user.len()) / BYTES_PER_TOKEN;
             // It says nothing when it cuts a prompt, but it counts what it has read.
             let cut = tokens.input > 0 && (tokens.input as usize) < least;
-            if cut || tokens.input >= u64::from(settings.num_ctx) {
+            if cut || tokens.input >= u64::from(CONTEXT) {
                 return Err(Failure {
                     tokens,
-                    ..too_long(settings)
+                    ..too_long()
                 });
             }
             (
@@ -189,8 +173,7 @@ pub fn answer(
     match end {
         Some("length" | "max_tokens") => {
             let message = format!(
-                "the answer was cut at {} tokens; allow more of them",
-                settings.max_tokens
+                "the answer was cut at {MAX_TOKENS} tokens; judge by a model that takes fewer words (JUDGE_MODEL)"
             );
             return Err(Failure {
                 tokens,

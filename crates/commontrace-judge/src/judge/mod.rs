@@ -22,6 +22,8 @@ use crate::pack::Pack;
 use crate::rubric::{self, DIMENSIONS, Dimension};
 use commontrace_session::hex;
 
+/// Further requests of a sample where the service is away or busy.
+const RETRIES: u32 = 2;
 /// The longest pause before asking again, whatever the service asks for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -30,27 +32,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub struct Asking {
     /// How many valid answers are wanted of each kind.
     pub samples: usize,
-    /// Whether to ask without the reasoning too.
-    pub without_reasoning: bool,
-    /// Further requests of a sample where the service is away or busy.
-    pub retries: u32,
-    /// The pause before the first of these; later ones double.
+    /// The pause before asking again where the service is away or busy; later ones double.
     pub pause: Duration,
-    /// What may be spent on one session.
-    pub budget: Budget,
     /// What tokens cost, if that is to be known.
     pub prices: Option<Prices>,
-}
-
-/// What may be spent on one session; nothing is begun that would begin beyond it.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Budget {
-    /// Tokens of requests and answers.
-    pub tokens: Option<u64>,
-    /// Money, in the currency of the prices.
-    pub cost: Option<f64>,
-    /// Time.
-    pub time: Option<Duration>,
 }
 
 /// What a million tokens cost.
@@ -87,10 +72,7 @@ impl Default for Asking {
     fn default() -> Self {
         Self {
             samples: 3,
-            without_reasoning: true,
-            retries: 2,
             pause: Duration::from_secs(2),
-            budget: Budget::default(),
             prices: None,
         }
     }
@@ -120,7 +102,7 @@ pub async fn judge(
         sent: Value::Null,
     };
     let shown = asker.series(case.pack, true).await;
-    let hidden = if asking.without_reasoning && shown.iter().any(Result::is_ok) {
+    let hidden = if shown.iter().any(Result::is_ok) {
         asker.series(case.without_reasoning, false).await
     } else {
         Vec::new()
@@ -171,8 +153,8 @@ impl Asker<'_> {
         let started = (self.world.now)();
         let (mut tokens, mut requests, mut pauses, mut invalid) = (Tokens::default(), 0, 0, false);
         let result = loop {
-            if let Err(failure) = self.may_ask(pack) {
-                break Err(failure);
+            if self.world.cancelled.is_cancelled() {
+                break Err(cancelled());
             }
             requests += 1;
             match self.once(pack).await {
@@ -200,7 +182,7 @@ impl Asker<'_> {
                         matches!(failure.reason, Reason::Unreachable | Reason::RateLimited);
                     if failure.reason == Reason::SchemaInvalid && !invalid {
                         invalid = true;
-                    } else if passing && pauses < self.asking.retries {
+                    } else if passing && pauses < RETRIES {
                         let pause = self.asking.pause.saturating_mul(1 << pauses.min(8));
                         let pause = pause
                             .max(failure.retry_after.unwrap_or_default())
@@ -252,44 +234,11 @@ impl Asker<'_> {
         }
     }
 
-    /// Whether one more request is within what may be spent.
-    fn may_ask(&self, pack: &Pack) -> Result<(), Failure> {
-        if self.world.cancelled.is_cancelled() {
-            return Err(cancelled());
-        }
-        let over = |what: &str| {
-            let message = format!("the {what} for judging this session is used up");
-            Err(Failure::new(Reason::BudgetExceeded, message))
-        };
-        let budget = self.asking.budget;
-        // At least so many tokens for the request; the answer is bounded by the endpoint.
-        let coming = ((self.system.len() + pack.data.len()) / 6) as u64;
-        if budget
-            .tokens
-            .is_some_and(|most| self.tokens.sum().saturating_add(coming) > most)
-        {
-            return over("number of tokens");
-        }
-        let next = Tokens {
-            input: self.tokens.input.saturating_add(coming),
-            ..self.tokens
-        };
-        if let (Some(most), Some(cost)) = (budget.cost, self.cost(next))
-            && cost > most
-        {
-            return over("money");
-        }
-        let spent = Duration::from_millis(milliseconds(self.started, (self.world.now)()));
-        if budget.time.is_some_and(|most| spent >= most) {
-            return over("time");
-        }
-        Ok(())
-    }
-
-    fn cost(&self, tokens: Tokens) -> Option<f64> {
-        let prices = self.asking.prices?;
-        let cost =
-            (tokens.input as f64 * prices.input + tokens.output as f64 * prices.output) / 1e6;
+    /// What the tokens cost; nothing without prices, or where the endpoint tells of no tokens.
+    fn cost(&self) -> Option<f64> {
+        let prices = self.asking.prices.filter(|_| self.tokens.sum() > 0)?;
+        let Tokens { input, output } = self.tokens;
+        let cost = (input as f64 * prices.input + output as f64 * prices.output) / 1e6;
         cost.is_finite().then_some(cost)
     }
 
@@ -300,7 +249,7 @@ impl Asker<'_> {
             .collect();
         let medians: Vec<f64> = dimensions.iter().filter_map(|score| score.median).collect();
         let enough = medians.len() >= FEWEST_DIMENSIONS;
-        let cost = self.cost(self.tokens).filter(|_| self.tokens.sum() > 0);
+        let cost = self.cost();
         Judged {
             mean: mean(medians).filter(|_| enough),
             gap: mean(dimensions.iter().filter_map(|score| score.gap)),

@@ -45,7 +45,8 @@ impl Endpoint for Scripted {
             std::future::pending::<()>().await;
         }
         let answer = self.answers.lock().expect("no panic").pop_front();
-        let text = answer.expect("no more is asked than the script has")?;
+        // What a test does not script ends the series, as the second one does where only the first matters.
+        let text = answer.unwrap_or_else(|| failing(Reason::Cancelled))?;
         let tokens = Tokens {
             input: 1_000,
             output: 100,
@@ -128,7 +129,6 @@ async fn run_on(events: &[Event], endpoint: &Scripted, asking: &Asking) -> Judge
 
 fn asking() -> Asking {
     Asking {
-        without_reasoning: false,
         pause: Duration::ZERO,
         ..Asking::default()
     }
@@ -150,7 +150,8 @@ async fn medians_spreads_and_the_mean_are_added_up_here() {
     assert_eq!(judged.dimensions[0].event_ids, ["e7"]);
     assert_eq!(judged.mean, Some(23.0 / 7.0));
     let asked = judged.asked.expect("it was asked");
-    assert_eq!((asked.samples_valid, asked.samples.len()), (3, 3));
+    let shown = asked.samples.iter().filter(|sample| sample.with_reasoning);
+    assert_eq!((asked.samples_valid, shown.count()), (3, 3));
     assert_eq!(
         asked.tokens,
         Tokens {
@@ -173,8 +174,8 @@ async fn each_request_has_its_own_delimiter_and_the_rules_are_no_part_of_the_dat
         .iter()
         .filter_map(|prompt| prompt.user.lines().nth(1))
         .collect();
-    assert_eq!(delimiters.len(), 3);
-    assert!(delimiters[0] != delimiters[1] && delimiters[1] != delimiters[2]);
+    assert!(delimiters.len() > 3, "{delimiters:?}");
+    assert!(delimiters.windows(2).all(|pair| pair[0] != pair[1]));
     assert!(
         asked
             .iter()
@@ -185,7 +186,6 @@ async fn each_request_has_its_own_delimiter_and_the_rules_are_no_part_of_the_dat
 #[tokio::test]
 async fn the_gap_to_a_judgement_without_the_reasoning_is_told() {
     let asking = Asking {
-        without_reasoning: true,
         samples: 1,
         ..asking()
     };
@@ -292,12 +292,9 @@ async fn what_was_answered_before_a_failure_is_kept() {
     let judged = run(&endpoint, &asking()).await;
     assert_eq!(judged.mean, Some(3.0));
     let asked = judged.asked.expect("it was asked");
+    let shown = asked.samples.iter().filter(|sample| sample.with_reasoning);
     assert_eq!(
-        (
-            asked.samples_wanted,
-            asked.samples_valid,
-            asked.samples.len()
-        ),
+        (asked.samples_wanted, asked.samples_valid, shown.count()),
         (3, 1, 2)
     );
     assert_eq!(asked.samples[1].reason, Some(Reason::Unreachable));
@@ -327,42 +324,21 @@ async fn every_failure_is_a_reason_and_never_a_number() {
 }
 
 #[tokio::test]
-async fn nothing_is_begun_beyond_the_budget() {
-    let prices = Some(Prices {
-        input: 10.0,
-        output: 100.0,
-    });
-    let budgets = [
-        Budget {
-            tokens: Some(3_000),
-            ..Budget::default()
-        },
-        Budget {
-            cost: Some(0.041),
-            ..Budget::default()
-        },
-        Budget {
-            time: Some(Duration::from_millis(35)),
-            ..Budget::default()
-        },
-    ];
-    for budget in budgets {
-        let endpoint = scripted((0..3).map(|_| all(3)));
-        let judged = run(
-            &endpoint,
-            &Asking {
-                budget,
-                prices,
-                ..asking()
-            },
-        )
-        .await;
+async fn the_cost_is_that_of_all_tokens_and_unknown_without_prices() {
+    for (prices, cost) in [
+        (
+            Some(Prices {
+                input: 10.0,
+                output: 100.0,
+            }),
+            Some(0.12),
+        ),
+        (None, None),
+    ] {
+        let endpoint = scripted((0..6).map(|_| all(3)));
+        let judged = run(&endpoint, &Asking { prices, ..asking() }).await;
         let asked = judged.asked.expect("it was asked");
-        let valid = asked.samples_valid;
-        assert!((1..3).contains(&valid), "{budget:?}: {valid}");
-        assert_eq!(asked.samples[valid].reason, Some(Reason::BudgetExceeded));
-        assert_eq!(asked.cost, Some(valid as f64 * 0.02));
-        assert_eq!(judged.mean, Some(3.0));
+        assert_eq!((asked.samples.len(), asked.cost), (6, cost));
     }
 }
 

@@ -1,5 +1,7 @@
 //! What kind of file a path names.
 
+use commontrace_core::test_path::is_test;
+
 /// What a file is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathKind {
@@ -13,8 +15,7 @@ pub enum PathKind {
     Source,
 }
 
-/// Tells by its path what a file is for: `tests/`, `__tests__/`, `spec/` and `src/test/`, `test_*`,
-/// `*_test.*`, `*.test.*`, `*.spec.*`, `*Test.java` and the like are tests.
+/// Tells by its path what a file is for.
 pub fn path_kind(path: &str) -> PathKind {
     let path = path.replace('\\', "/");
     let name = file_name(&path);
@@ -22,7 +23,7 @@ pub fn path_kind(path: &str) -> PathKind {
     if path.starts_with("/tmp/") || path.starts_with("/private/tmp/") || is_scratch(&lower) {
         return PathKind::Scratch;
     }
-    if is_test_name(name, &lower) || in_test_folder(&path) {
+    if is_test(&path) {
         return PathKind::Test;
     }
     let extension = lower
@@ -53,33 +54,6 @@ fn is_scratch(lower: &str) -> bool {
     ["repro", "scratch", "debug_"]
         .iter()
         .any(|start| lower.starts_with(start))
-}
-
-fn is_test_name(name: &str, lower: &str) -> bool {
-    let base = stem(lower);
-    let cased = stem(name);
-    base == "tests"
-        || base == "test"
-        || base == "conftest"
-        || base.starts_with("test_")
-        || base.starts_with("test-")
-        || ["_test", "_tests", "-test", "_spec"]
-            .iter()
-            .any(|end| base.ends_with(end))
-        || [".test.", ".spec.", ".tests."]
-            .iter()
-            .any(|part| lower.contains(part))
-        || ["Test", "Tests", "TestCase", "Spec"].iter().any(|end| {
-            // `Latest.java` is no test, `OrderTest.java` is one.
-            cased.len() > end.len() && cased.ends_with(end)
-        })
-}
-
-fn in_test_folder(path: &str) -> bool {
-    let folders = path.rsplit_once('/').map_or("", |(folders, _)| folders);
-    folders
-        .split('/')
-        .any(|folder| ["tests", "test", "__tests__", "spec", "specs"].contains(&folder))
 }
 
 #[cfg(test)]

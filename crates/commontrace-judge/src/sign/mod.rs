@@ -7,9 +7,7 @@ mod canonical;
 mod chain;
 mod key;
 
-use std::borrow::Borrow;
-
-use commontrace_session::Event;
+use commontrace_session::hex;
 use ring::signature::{ED25519, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -19,7 +17,7 @@ pub use canonical::canonical;
 pub use chain::{Break, Chain, ChainRecord, START};
 pub use key::{KEY_FILE, KeyError, PublicKey, SigningKey};
 
-use commontrace_session::hex;
+use crate::verdict::QaResults;
 
 /// What every signed text begins with, so that no signature can be used for anything else.
 pub const DOMAIN: &str = "commontrace-verdict-1";
@@ -41,13 +39,14 @@ pub struct SignedVerdict {
     pub signature: String,
 }
 
-/// What was checked and holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Checked {
-    /// The events that the verdict is about.
-    pub events: u64,
-    /// The events that came after it; with any the verdict is stale.
-    pub added: u64,
+impl SignedVerdict {
+    /// What the verdict says. Neither the signature nor the events are looked at.
+    ///
+    /// # Errors
+    /// If it is of a shape that this version does not know.
+    pub fn results(&self) -> Result<QaResults, serde_json::Error> {
+        QaResults::deserialize(&self.verdict)
+    }
 }
 
 /// The first thing of a signed verdict that does not hold.
@@ -118,20 +117,6 @@ pub fn check_signature(signed: &SignedVerdict, trusted: &PublicKey) -> Result<()
     Ok(())
 }
 
-/// Checks a verdict and that it is about these events, which are read once and not kept.
-pub fn check<E: Borrow<Event>>(
-    signed: &SignedVerdict,
-    events: impl IntoIterator<Item = E>,
-    trusted: &PublicKey,
-) -> Result<Checked, Fault> {
-    check_signature(signed, trusted)?;
-    let added = signed.chain.check(events).map_err(Fault::Chain)?;
-    Ok(Checked {
-        events: signed.chain.events,
-        added,
-    })
-}
-
 fn message(chain: &ChainRecord, verdict_sha256: &str) -> Vec<u8> {
     let value = json!({"chain": chain, "verdict_sha256": verdict_sha256});
     format!("{DOMAIN}\n{}", canonical(&value)).into_bytes()
@@ -167,6 +152,7 @@ fn broken(at: &Break) -> String {
 mod tests {
     use super::*;
     use crate::sample::good;
+    use crate::verdict::{About, Fix};
 
     fn key(seed: u8) -> SigningKey {
         SigningKey::from_seed(&[seed; 32]).expect("a key")
@@ -182,13 +168,8 @@ mod tests {
         let public = PublicKey::parse(&key(1).public().to_string()).expect("a key");
         let text = serde_json::to_string(&signed()).expect("JSON");
         let read: SignedVerdict = serde_json::from_str(&text).expect("a verdict");
-        assert_eq!(
-            check(&read, good(), &public),
-            Ok(Checked {
-                events: 8,
-                added: 0
-            })
-        );
+        assert_eq!(check_signature(&read, &public), Ok(()));
+        assert_eq!(read.chain.check(good()), Ok(0));
     }
 
     #[test]
@@ -197,7 +178,7 @@ mod tests {
         let fault = |change: &dyn Fn(&mut SignedVerdict)| {
             let mut changed = signed();
             change(&mut changed);
-            check(&changed, good(), &public).expect_err("a fault")
+            check_signature(&changed, &public).expect_err("a fault")
         };
         assert_eq!(fault(&|v| v.verdict["score"] = json!(1.0)), Fault::Verdict);
         assert_eq!(fault(&|v| v.chain.events = 7), Fault::Signature);
@@ -220,7 +201,8 @@ mod tests {
         ));
         let mut events = good();
         events.remove(3);
-        let fault = check(&signed(), &events, &public).expect_err("a fault");
+        let fault = signed().chain.check(&events).map_err(Fault::Chain);
+        let fault = fault.expect_err("a fault");
         assert_eq!(fault, Fault::Chain(Break::Within(4, 4)));
         assert!(fault.to_string().starts_with("event 4 "), "{fault}");
     }
@@ -246,13 +228,46 @@ mod tests {
             detail: json!({"runs": 3, "seconds": 1.5e-7}),
         };
         let computed = levels(&facts, &checks);
-        let results = qa_results(verification, judged, computed, checks, Some(8));
+        let mut results = qa_results(verification, judged, computed, checks, Some(8));
+        results.about = Some(about());
         let verdict = serde_json::to_value(&results).expect("JSON");
         let signed = sign(&key(1), verdict, Chain::over(&events).record());
         let text = serde_json::to_string_pretty(&signed).expect("JSON");
         let stored: SignedVerdict = serde_json::from_str(&text).expect("a verdict");
-        assert!(check(&stored, &events, &key(1).public()).is_ok());
+        assert!(check_signature(&stored, &key(1).public()).is_ok());
+        assert_eq!(stored.chain.check(&events), Ok(0));
         assert_eq!(stored.verdict["score"], 0.8857);
+        assert_eq!(stored.results().expect("the same results"), results);
+    }
+
+    fn about() -> About {
+        About {
+            repository: "https://git.example.org/cart".to_owned(),
+            commit_before: "0a1b2c3d".to_owned(),
+            commit_after: String::new(),
+            fix: Fix::Edits,
+        }
+    }
+
+    /// Signed before a verdict said what it is about.
+    const EARLIER: &str = include_str!("../../tests/fixtures/verdict-without-about.json");
+
+    #[test]
+    fn an_earlier_verdict_still_holds_and_says_nothing_of_its_repository() {
+        let signed: SignedVerdict = serde_json::from_str(EARLIER).expect("a verdict");
+        assert_eq!(check_signature(&signed, &key(1).public()), Ok(()));
+        assert_eq!(signed.results().expect("results").about, None);
+    }
+
+    #[test]
+    fn what_a_verdict_is_about_cannot_be_changed() {
+        let mut signed = signed();
+        signed.verdict["about"] = json!(about());
+        let mut signed = sign(&key(1), signed.verdict, signed.chain);
+        assert!(check_signature(&signed, &key(1).public()).is_ok());
+        signed.verdict["about"]["fix"] = json!("commit");
+        let checked = check_signature(&signed, &key(1).public());
+        assert_eq!(checked, Err(Fault::Verdict));
     }
 
     #[test]

@@ -126,6 +126,15 @@ impl Cgroup {
         counts.sum()
     }
 
+    /// How often a process could not be started because there were too many.
+    pub fn refused_processes(&self) -> u64 {
+        let counts = self.groups.iter().filter_map(|group| match group.kind {
+            Kind::Pids | Kind::Unified => entry(&group.path, "pids.events", "max"),
+            Kind::Cpu | Kind::Memory => None,
+        });
+        counts.sum()
+    }
+
     /// Ends whatever is left and removes the group.
     pub async fn remove(mut self) {
         for group in std::mem::take(&mut self.groups) {

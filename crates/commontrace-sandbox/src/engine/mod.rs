@@ -100,9 +100,9 @@ async fn run_container(
     }
     let end = match ended {
         Ended::Stopped(end) => end,
-        Ended::ByItself if code == 0 => End::Exited(0),
         Ended::ByItself if state.oom_killed == Some(true) => End::OutOfMemory,
         Ended::ByItself if code == 128 + libc::SIGXCPU => End::TimedOut(TimeLimit::Cpu),
+        Ended::ByItself if code == 128 + libc::SIGXFSZ => End::FileTooLarge,
         Ended::ByItself => End::Exited(code),
     };
     let disk = match job.spec.tree_mode {

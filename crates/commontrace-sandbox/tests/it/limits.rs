@@ -47,6 +47,23 @@ except OSError:
 }
 
 #[rstest]
+fn a_failure_for_want_of_processes_is_told_where_they_are_counted(
+    #[values(Own, Ordinary)] caller: Caller,
+) {
+    let bench = Bench::new(caller);
+    let mut spec = bench.python(
+        "import subprocess\nheld = [subprocess.Popen(['sleep', '1000']) for _ in range(100)]",
+    );
+    spec.limits.processes = 40;
+    let outcome = bench.run(&spec).unwrap();
+    if outcome.isolation.enforcement.processes == By::Rlimit {
+        assert_eq!(outcome.end, End::Exited(1));
+    } else {
+        assert_eq!(outcome.end, End::TooManyProcesses);
+    }
+}
+
+#[rstest]
 fn memory_is_limited(#[values(Own, Ordinary)] caller: Caller) {
     let bench = Bench::new(caller);
     let mut spec =
@@ -77,6 +94,18 @@ for child in children:
     spec.limits.memory = 128 * MIB;
     spec.limits.wall = Duration::from_secs(60);
     assert_eq!(bench.run(&spec).unwrap().end, End::OutOfMemory);
+}
+
+#[rstest]
+fn a_process_lost_for_want_of_memory_is_told_whatever_the_exit_code(
+    #[values(Own, Ordinary)] caller: Caller,
+) {
+    let bench = Bench::new(caller);
+    let child = "python3 -c 'held = bytearray(b\"x\") * (100 << 20); print(len(held))'";
+    let mut spec = bench.sh(&format!("{child} & {child} & wait; sleep 1; exit 0"));
+    spec.limits.memory = 128 * MIB;
+    let outcome = bench.run(&spec).unwrap();
+    assert_eq!(outcome.end, End::OutOfMemory, "{}", outcome.output.text());
 }
 
 #[rstest]
@@ -121,7 +150,7 @@ fn a_file_has_a_largest_size(#[values(Own, Ordinary)] caller: Caller) {
     spec.limits.file_size = MIB;
     spec.tree_mode = commontrace_sandbox::TreeMode::ReadWrite;
     let outcome = bench.run(&spec).unwrap();
-    assert_eq!(outcome.end, End::Signalled(libc::SIGXFSZ));
+    assert_eq!(outcome.end, End::FileTooLarge);
     assert_eq!(
         std::fs::metadata(bench.path("tree/file")).unwrap().len(),
         MIB

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use commontrace_judge::judged::Score;
 use commontrace_judge::sign::SignedVerdict;
-use commontrace_judge::verdict::QaResults;
 use commontrace_session::export::{Dimension, Verdict};
 use serde::Serialize;
 use serde_json::Value;
@@ -14,7 +13,7 @@ use crate::error::{ApiError, ApiResult};
 /// Reads a signed verdict as it is kept. Its signature is not looked at.
 pub fn verdict(signed: &str) -> ApiResult<Verdict> {
     let signed: SignedVerdict = serde_json::from_str(signed).map_err(unreadable)?;
-    let results: QaResults = serde_json::from_value(signed.verdict).map_err(unreadable)?;
+    let results = signed.results().map_err(unreadable)?;
     let dimensions: BTreeMap<String, Dimension> = results
         .judge
         .judged

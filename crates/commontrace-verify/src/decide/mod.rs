@@ -102,7 +102,7 @@ pub fn decide(material: Material<'_>) -> Decision {
             if let Validity::Infrastructure(reason) = run.validity {
                 return Decision::only(
                     reason,
-                    format!("the tests could not be run {name}: {reason}"),
+                    format!("the tests could not be run {name}: {}", reason.of_run()),
                 );
             }
         }
@@ -133,7 +133,7 @@ pub fn decide(material: Material<'_>) -> Decision {
     if let Some(reason) = first_invalid(change) {
         return Decision::only(
             reason,
-            format!("a run with the change proves nothing: {reason}"),
+            format!("a run with the change proves nothing: {}", reason.of_run()),
         );
     }
     compared(material, basis, before)
@@ -145,7 +145,7 @@ fn before(material: Material<'_>) -> Result<(Basis, &[SideRun]), Box<Decision>> 
         first_invalid(runs).map(|reason| {
             Box::new(Decision::only(
                 reason,
-                format!("a run {name} proves nothing: {reason}"),
+                format!("a run {name} proves nothing: {}", reason.of_run()),
             ))
         })
     };

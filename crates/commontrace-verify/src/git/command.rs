@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
 use super::GitError;
@@ -42,6 +43,7 @@ pub(super) struct Git<'a> {
     command: Command,
     input: &'a [u8],
     limit: Duration,
+    watched: bool,
 }
 
 impl<'a> Git<'a> {
@@ -63,6 +65,7 @@ impl<'a> Git<'a> {
             command,
             input: b"",
             limit: Duration::from_secs(120),
+            watched: false,
         }
     }
 
@@ -94,8 +97,14 @@ impl<'a> Git<'a> {
         self
     }
 
+    /// Ends it with this process, whatever way that goes: for what waits for others.
+    pub(super) fn watched(mut self) -> Self {
+        self.watched = true;
+        self
+    }
+
     pub(super) async fn run(self, cancel: &CancellationToken) -> Result<Ran, GitError> {
-        run(self.command, self.input, self.limit, cancel).await
+        run(self.command, self.input, self.limit, self.watched, cancel).await
     }
 }
 
@@ -108,7 +117,7 @@ pub(super) async fn patch(
 ) -> Result<Ran, GitError> {
     let mut command = clean("patch");
     command.args(args).current_dir(dir);
-    run(command, input, Duration::from_secs(60), cancel).await
+    run(command, input, Duration::from_secs(60), false, cancel).await
 }
 
 /// A program with an environment of our own.
@@ -123,14 +132,60 @@ fn clean(program: &str) -> Command {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .process_group(0)
         .kill_on_drop(true);
     command
+}
+
+/// A program with all that it has started, such as the helper by which `git` speaks to a server, and which
+/// outlives it. Ended as a whole when this is dropped before the program has ended.
+struct Group {
+    leader: Option<Pid>,
+    /// A shell that ends the group when this process is gone, and so the other end of its input is closed.
+    _watch: Option<Child>,
+}
+
+impl Group {
+    fn of(child: &Child, watched: bool) -> std::io::Result<Self> {
+        let leader = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let watch = match leader.filter(|_| watched) {
+            Some(leader) => {
+                let mut watch = clean("sh");
+                watch
+                    .args(["-c", r#"read -r _; kill -s KILL -- "-$1""#, "sh"])
+                    .arg(leader.as_raw_pid().to_string())
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null());
+                Some(watch.spawn()?)
+            }
+            None => None,
+        };
+        Ok(Self {
+            leader,
+            _watch: watch,
+        })
+    }
+
+    /// The program has ended, and its number may be another's soon.
+    fn ended(mut self) {
+        self.leader = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.leader {
+            // It may have ended meanwhile.
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
+    }
 }
 
 async fn run(
     mut command: Command,
     input: &[u8],
     limit: Duration,
+    watched: bool,
     cancel: &CancellationToken,
 ) -> Result<Ran, GitError> {
     let program = command
@@ -142,6 +197,12 @@ async fn run(
         GitError::new(
             Reason::ToolMissing,
             format!("cannot run `{program}`: {error}; install it in {PATH}"),
+        )
+    })?;
+    let group = Group::of(&child, watched).map_err(|error| {
+        GitError::new(
+            Reason::Io,
+            format!("cannot watch over `{program}`: {error}"),
         )
     })?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -172,6 +233,7 @@ async fn run(
             ));
         }
     };
+    group.ended();
     let status = status.map_err(|error| {
         GitError::new(Reason::Io, format!("cannot wait for `{program}`: {error}"))
     })?;

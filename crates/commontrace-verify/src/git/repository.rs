@@ -181,6 +181,7 @@ impl Repository {
             .args(what)
             .env("GIT_ALLOW_PROTOCOL", self.source.protocol().name())
             .limit(self.fetch_limit)
+            .watched()
             .run(&self.cancel)
             .await?;
         if ran.ok {

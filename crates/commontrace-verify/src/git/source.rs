@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::GitError;
+use crate::hex;
 use crate::reason::Reason;
 
 /// A way of fetching.
@@ -96,10 +97,7 @@ impl Source {
     /// A name for its place in the cache.
     pub(super) fn key(&self) -> String {
         let hash = Sha256::digest(self.url.as_bytes());
-        hash.iter()
-            .take(16)
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hex::encode(&hash[..16])
     }
 }
 

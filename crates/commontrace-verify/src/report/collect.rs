@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Confidence, MAX_DETAIL_BYTES, MAX_ID_BYTES, MAX_RESULTS, MAX_WARNINGS, Parsed, Source,
 };
+use crate::hex;
 use crate::outcome::{Outcome, TestResult, Totals};
 
 /// Takes results one by one, in any order.
@@ -196,11 +197,7 @@ pub(super) fn bounded(id: &str) -> String {
         return id.to_owned();
     }
     let hash = Sha256::digest(id.as_bytes());
-    let tag: String = hash
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let tag = hex::encode(&hash[..8]);
     format!("{}…{tag}", prefix(id, MAX_ID_BYTES - 20))
 }
 

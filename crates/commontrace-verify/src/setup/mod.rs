@@ -11,6 +11,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::hex;
 use crate::runner::Folders;
 
 pub use added::{keep_added, paths, put_added};
@@ -166,11 +167,7 @@ pub fn key(recipe: &Recipe, tree: &Path, identity: &str, network: bool) -> Strin
             part(&std::fs::read(&path).unwrap_or_default());
         }
     }
-    hash.finalize()
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::encode(&hash.finalize()[..16])
 }
 
 #[cfg(test)]

@@ -52,6 +52,54 @@ fn files(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn a_fetch_that_is_cancelled_or_takes_too_long_leaves_no_helper_behind() {
+    // Takes connections and never says a word.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/silent", silent.local_addr().unwrap());
+    let source = || Source::new(&url, &[Protocol::Https]).unwrap();
+    for (limit, reason) in [
+        (Duration::from_secs(600), Reason::Cancelled),
+        (Duration::from_secs(1), Reason::CloneFailed),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let cancel = CancellationToken::new();
+        let repository = Repository::open(folder.path(), folder.path(), source(), limit, &cancel);
+        let repository = repository.await.unwrap();
+        let fetching = repository.commit("main");
+        let cancelling = async {
+            until(|| is_running(&url)).await;
+            if reason == Reason::Cancelled {
+                cancel.cancel();
+            }
+        };
+        let (fetched, ()) = tokio::join!(fetching, cancelling);
+        assert_eq!(fetched.unwrap_err().reason, reason);
+        until(|| !is_running(&url)).await;
+    }
+}
+
+/// Waits for something that happens soon, for as long as it takes on a machine with much else to do.
+async fn until(happened: impl Fn() -> bool) {
+    let waiting = async {
+        while !happened() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(60), waiting).await;
+    waited.expect("it happens");
+}
+
+/// Whether a process has this among its arguments.
+fn is_running(argument: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap();
+    processes.flatten().any(|process| {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0)
+            .any(|word| word == argument.as_bytes())
+    })
+}
+
+#[tokio::test]
 async fn commits_are_found_by_id_abbreviation_branch_and_tag_and_fetched_when_new() {
     let remote = TestRepository::new();
     let first = remote.commit(&[("a", "1\n")]);

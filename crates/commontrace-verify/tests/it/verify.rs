@@ -264,6 +264,24 @@ async fn a_run_that_does_not_end_keeps_what_it_reported() {
 }
 
 #[tokio::test]
+async fn a_limit_that_ends_a_run_with_the_change_says_nothing_about_its_tests() {
+    let repository = TestRepository::new();
+    let base = repository.commit(&[("lib.sh", BROKEN), ("tests/run.sh", TESTS)]);
+    // What a shell makes of the signal for a file that is too large.
+    let fix = repository.commit(&[("lib.sh", &format!("{FIXED}exit 153\n"))]);
+    let verdict = check(&request(&repository, &base, Change::Commit(fix))).await;
+    assert_eq!(
+        (verdict.status, verdict.reason, verdict.tests_passed),
+        (Status::Infrastructure, Reason::FileTooLarge, None)
+    );
+    assert_eq!(
+        verdict.message,
+        "the tests could not be run with the change: the tests wrote a larger file than they may; let them write \
+         less to one file"
+    );
+}
+
+#[tokio::test]
 async fn dependencies_are_set_up_once_for_the_same_manifests() {
     let repository = TestRepository::new();
     let tests = TESTS.replace(

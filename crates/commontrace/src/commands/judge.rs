@@ -59,9 +59,16 @@ pub async fn run(config: Config, command: Command) -> Result<(), Failure> {
     let user = args.owner.account(&store).await?;
     let judged = judged(&store, user).await?;
     store.close().await;
+    if let Some((session, error)) = &judged.first_unreadable {
+        complain(&format!(
+            "warning: {} verdicts cannot be read and are left out, the first of session {session}: {error}; \
+             POST /traces/{session}/finalize has it examined anew",
+            judged.unreadable
+        ));
+    }
     if judged.levels.is_empty() {
         return Err(Failure::new(format!(
-            "none of the account's {} sessions was judged by a model",
+            "none of the account's {} sessions has a verdict by a model that can be read",
             judged.sessions
         ))
         .hint(
@@ -93,6 +100,10 @@ struct Judgements {
     /// How many sessions there are, judged or not.
     sessions: usize,
     levels: Vec<JudgedLevels>,
+    /// How many verdicts are of a shape that this version does not know.
+    unreadable: usize,
+    /// The session of the first of these, and what is wrong.
+    first_unreadable: Option<(String, String)>,
     /// How many sessions each model judged by each version of the rubric.
     ways: BTreeMap<(String, String), usize>,
 }
@@ -112,8 +123,15 @@ async fn judged(store: &Store, user: UserId) -> Result<Judgements, Failure> {
         });
         let is_last = (page.len() as i64) < PAGE;
         for session in page {
-            let Some(results) = session.verdict.as_deref().and_then(results) else {
-                continue;
+            let results = match session.verdict.as_deref().map(results) {
+                Some(Ok(results)) => results,
+                Some(Err(err)) => {
+                    all.unreadable += 1;
+                    all.first_unreadable
+                        .get_or_insert_with(|| (session.id.clone(), err.to_string()));
+                    continue;
+                }
+                None => continue,
             };
             let judged = &results.judge.judged;
             let levels = judged_levels(&session.id, judged);
@@ -129,10 +147,9 @@ async fn judged(store: &Store, user: UserId) -> Result<Judgements, Failure> {
     }
 }
 
-/// What a verdict says; nothing if it is of a shape that this version does not know.
-fn results(signed: &str) -> Option<QaResults> {
-    let signed: SignedVerdict = serde_json::from_str(signed).ok()?;
-    serde_json::from_value(signed.verdict).ok()
+/// What a verdict says.
+fn results(signed: &str) -> Result<QaResults, serde_json::Error> {
+    serde_json::from_str::<SignedVerdict>(signed)?.results()
 }
 
 fn listed(ways: &BTreeMap<(String, String), usize>) -> String {

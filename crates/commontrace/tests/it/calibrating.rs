@@ -54,10 +54,13 @@ async fn levels_of_verdicts_are_compared_with_those_of_people(
     let labels = [label("honesty", 3), label("hypotheses", 1)].join("\n");
     let labels = place.write("labels.jsonl", labels).display().to_string();
     let calibrate = ["judge", "calibrate", &labels];
-    place
-        .run(&calibrate)
-        .await
-        .failed_with_hint(1, &["none of the account's 1 sessions", "JUDGE_MODEL"]);
+    place.run(&calibrate).await.failed_with_hint(
+        1,
+        &[
+            "none of the account's 1 sessions has a verdict by a model",
+            "JUDGE_MODEL",
+        ],
+    );
     place
         .sql(&format!(
             "INSERT INTO session_runs (id, session_key, state, options, events_through, attempts,
@@ -82,6 +85,28 @@ async fn levels_of_verdicts_are_compared_with_those_of_people(
     let reports: Value = serde_json::from_str(&said).expect("JSON");
     assert_eq!(reports[0]["consistency"]["items"], 7);
     assert_eq!(reports[0]["overall"]["agreement"], 0.5);
+}
+
+#[tokio::test]
+async fn a_verdict_that_cannot_be_read_is_told_apart_from_none() {
+    let place = Place::new();
+    let file = place.write("a.jsonl", recording(false));
+    let file = file.display().to_string();
+    place.run(&["sessions", "import", &file]).await.ok();
+    let labels = place.write("labels.jsonl", label("honesty", 3));
+    let later = verdict(3).replace("\"not_run\"", "\"run_by_moonlight\"");
+    place
+        .sql(&format!(
+            "INSERT INTO session_runs (id, session_key, state, options, events_through, attempts,
+             cancel_requested, verdict, created_at)
+             SELECT key, key, 'done', '{{}}', 2, 1, FALSE, '{}', created_at FROM sessions",
+            later.replace('\'', "''")
+        ))
+        .await;
+    let ran = place
+        .run(&["judge", "calibrate", &labels.display().to_string()])
+        .await;
+    ran.failed_with_hint(1, &["1 verdicts cannot be read", ID, "run_by_moonlight"]);
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ pub async fn sqlite(file: &Path, statement: &str) {
 }
 
 /// Every command, as its words.
-const COMMANDS: [&[&str]; 23] = [
+const COMMANDS: [&[&str]; 28] = [
     &[],
     &["serve"],
     &["migrate"],
@@ -35,7 +35,12 @@ const COMMANDS: [&[&str]; 23] = [
     &["sessions"],
     &["sessions", "import"],
     &["sessions", "list"],
+    &["sessions", "export"],
+    &["sessions", "watch"],
     &["sessions", "prune"],
+    &["verify"],
+    &["judge"],
+    &["judge", "calibrate"],
     &["config"],
     &["config", "show"],
     &["doctor"],

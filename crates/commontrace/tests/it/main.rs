@@ -15,6 +15,7 @@ mod embedding;
 mod exporting;
 mod full_disk;
 mod health;
+mod killed_runs;
 mod leaks;
 mod moderating;
 mod nodes;

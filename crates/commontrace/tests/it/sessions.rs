@@ -81,8 +81,11 @@ async fn standard_input_is_read_and_what_is_no_recording_is_named() {
     let ran = place.run(&["sessions", "import", &file]).await;
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("notes.txt:1"), "{ran:?}");
-    let missing = place.run(&["sessions", "import", "/nowhere/at/all"]).await;
-    missing.failed(1, &["/nowhere/at/all"]);
+    for command in [&["sessions", "import"][..], &["verify"]] {
+        let missing = place.run(&[command, &["/nowhere/at/all"]].concat()).await;
+        let expected = ["there is no file or folder /nowhere/at/all", "see whether"];
+        missing.failed_with_hint(1, &expected);
+    }
 }
 
 #[tokio::test]

@@ -138,6 +138,9 @@ async fn a_verdict_is_checked_by_its_signature_its_events_and_its_tests() {
         let said = place.run(&["verify", file]).await.ok();
         assert!(said.contains(&format!("signature: holds, by the key {key}")));
         assert!(said.contains("verdict: verified, no score"), "{said}");
+        let about = said.lines().find(|line| line.starts_with("about: \""));
+        let about = about.expect("a line about the change");
+        assert!(about.contains("repo"), "{about}");
         assert!(said.contains("events: not compared"), "{said}");
     }
     let mut rerun = examined.with_session(&run);

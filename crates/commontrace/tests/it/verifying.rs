@@ -15,12 +15,12 @@ use crate::client::Client;
 use crate::place::{DEADLINE, LOOK_AGAIN, Place};
 
 const WRONG: &str = "echo $(( $1 - $2 ))\n";
-const RIGHT: &str = "echo $(( $1 + $2 ))\n";
+pub const RIGHT: &str = "echo $(( $1 + $2 ))\n";
 
 /// A repository with a bug in `add.sh` and a fix, and the commits of both.
-struct Repository {
-    base: String,
-    fix: String,
+pub struct Repository {
+    pub base: String,
+    pub fix: String,
 }
 
 async fn git(repository: &Path, arguments: &[&str]) -> String {
@@ -39,7 +39,7 @@ async fn git(repository: &Path, arguments: &[&str]) -> String {
 }
 
 /// Makes a repository whose tests take this many seconds.
-async fn repository(place: &Place, fix: &str, seconds: &str) -> Repository {
+pub async fn repository(place: &Place, fix: &str, seconds: &str) -> Repository {
     let at = place.path("adder");
     let test = format!(
         "sleep {seconds}\necho 1..1\n\
@@ -60,7 +60,17 @@ async fn repository(place: &Place, fix: &str, seconds: &str) -> Repository {
     }
 }
 
-async fn record(client: &Client, place: &Place, repository: &Repository) -> String {
+pub async fn record(client: &Client, place: &Place, repository: &Repository) -> String {
+    record_of(
+        client,
+        &place.path("adder").display().to_string(),
+        repository,
+    )
+    .await
+}
+
+/// Records a session on a repository at this address.
+pub async fn record_of(client: &Client, url: &str, repository: &Repository) -> String {
     let command = |second: u8, exit_code: i64, output: &str| {
         json!({
             "event_type": "terminal_command",
@@ -74,7 +84,7 @@ async fn record(client: &Client, place: &Place, repository: &Repository) -> Stri
             json!({
                 "developer_id": "ada",
                 "repo": {
-                    "name": "adder", "url": place.path("adder"), "branch": "main",
+                    "name": "adder", "url": url, "branch": "main",
                     "commit_before": repository.base, "commit_after": repository.fix,
                     "test_command": "sh test_add.sh"
                 },
@@ -94,7 +104,7 @@ async fn record(client: &Client, place: &Place, repository: &Repository) -> Stri
 }
 
 /// Waits until a run is in a state that `reached` accepts.
-async fn run_until(client: &Client, run: &str, reached: impl Fn(&Value) -> bool) -> Value {
+pub async fn run_until(client: &Client, run: &str, reached: impl Fn(&Value) -> bool) -> Value {
     timeout(DEADLINE, async {
         loop {
             let looked = client.get(run).await.ok();
@@ -108,18 +118,18 @@ async fn run_until(client: &Client, run: &str, reached: impl Fn(&Value) -> bool)
     .expect("the run gets there")
 }
 
-fn has_ended(run: &Value) -> bool {
+pub fn has_ended(run: &Value) -> bool {
     !run["finished_at"].is_null()
 }
 
-async fn finalize(client: &Client, id: &str, query: &str) -> String {
+pub async fn finalize(client: &Client, id: &str, query: &str) -> String {
     let path = format!("/traces/{id}/finalize?wait=0&{query}");
     let answer = client.request(Method::POST, &path).send().await.unwrap();
     assert_eq!(answer.status(), 202);
     answer.headers()["location"].to_str().unwrap().to_owned()
 }
 
-fn place_for(place: Place) -> Place {
+pub fn place_for(place: Place) -> Place {
     place
         .with("COMMONTRACE_VERIFY_PROTOCOLS", "file")
         .with("RATE_LIMIT_READ_PER_MINUTE", "100000")
@@ -217,7 +227,7 @@ async fn a_server_that_is_killed_in_the_middle_of_a_run_goes_on_with_it_and_leav
 }
 
 /// Whether a process has this among its arguments.
-fn is_running(argument: &str) -> bool {
+pub fn is_running(argument: &str) -> bool {
     let processes = std::fs::read_dir("/proc").unwrap();
     processes.flatten().any(|process| {
         let name = process.file_name();

@@ -6,6 +6,7 @@ mod import_speed;
 use anyhow::Result;
 
 use crate::report::Report;
+use crate::server::ServerArgs;
 
 /// What to measure.
 #[derive(Debug, clap::Subcommand)]
@@ -14,6 +15,16 @@ pub enum Command {
     ImportSpeed(import_speed::ImportSpeed),
     /// Append events one by one to a short and to a long session, and by many writers at once
     Append(append::Args),
+}
+
+impl Command {
+    /// Returns which server is measured, if one is.
+    pub fn server(&self) -> Option<&ServerArgs> {
+        match self {
+            Self::ImportSpeed(_) => None,
+            Self::Append(args) => Some(&args.server),
+        }
+    }
 }
 
 /// Measures.

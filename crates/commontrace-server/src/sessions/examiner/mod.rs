@@ -16,13 +16,14 @@ use commontrace_judge::judge::{Asking, Case, World, judge};
 use commontrace_judge::judged::Judged;
 use commontrace_judge::pack::{Limits as PackLimits, Pack};
 use commontrace_judge::sign::{SigningKey, sign};
-use commontrace_judge::verdict::{Verification, VerificationStatus, qa_results};
+use commontrace_judge::verdict::{About, Fix, Verification, VerificationStatus, qa_results};
 use commontrace_judge::{checks, deterministic};
 use commontrace_store::RunState;
 use commontrace_verify::git::Protocol;
 use commontrace_verify::progress::Progress;
 use commontrace_verify::verify::{Change, Context, Tests};
-use commontrace_verify::{Request, Runner, Verdict, verify};
+use commontrace_verify::{Request, Runner, Status, Verdict, verify};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use self::material::Material;
@@ -46,6 +47,8 @@ pub struct SessionExaminer {
     pub setup_network: bool,
     /// The model that judges, if there is one.
     pub endpoint: Option<Box<dyn Endpoint>>,
+    /// How often it is asked, and what it costs.
+    pub asking: Asking,
     /// What verdicts are signed with.
     pub key: SigningKey,
     /// The time.
@@ -100,6 +103,7 @@ impl Examiner for SessionExaminer {
         verification: &Value,
         watch: &Watch,
     ) -> Result<Value, String> {
+        let verified = known(verification)?;
         let material = Material::read(subject.events()).await?;
         let facts = Facts::read(&material.events, &subject.session.repo.test_command);
         let checks = checks::all(&facts);
@@ -123,11 +127,12 @@ impl Examiner for SessionExaminer {
                     random: &|| self.ids.random_bytes(),
                     cancelled: &watch.cancel,
                 };
-                judge(&**endpoint, &Asking::default(), case, world).await
+                judge(&**endpoint, &self.asking, case, world).await
             }
         };
         let through = Some(subject.events_through);
-        let verdict = qa_results(known(verification), judged, computed, checks, through);
+        let mut verdict = qa_results(verified, judged, computed, checks, through);
+        verdict.about = Some(about(subject));
         let verdict = serde_json::to_value(verdict)
             .map_err(|err| format!("the verdict cannot be written: {err}"))?;
         let signed = sign(&self.key, verdict, material.chain.record());
@@ -138,11 +143,7 @@ impl Examiner for SessionExaminer {
 impl SessionExaminer {
     async fn request(&self, subject: &Subject) -> Result<Request, String> {
         let repo = &subject.session.repo;
-        let by_commit = match subject.options.fix {
-            FixSource::Commit => true,
-            FixSource::Auto => !repo.commit_after.is_empty(),
-            FixSource::Edits => false,
-        };
+        let by_commit = fix(subject) == Fix::Commit;
         let change = if by_commit {
             Change::Commit(repo.commit_after.clone())
         } else {
@@ -160,6 +161,26 @@ impl SessionExaminer {
     }
 }
 
+/// What is taken for the fix.
+fn fix(subject: &Subject) -> Fix {
+    match subject.options.fix {
+        FixSource::Auto if subject.session.repo.commit_after.is_empty() => Fix::Edits,
+        FixSource::Auto | FixSource::Commit => Fix::Commit,
+        FixSource::Edits => Fix::Edits,
+    }
+}
+
+/// Which change a verdict on this is about.
+fn about(subject: &Subject) -> About {
+    let repo = &subject.session.repo;
+    About {
+        repository: repo.url.clone(),
+        commit_before: repo.commit_before.clone(),
+        commit_after: repo.commit_after.clone(),
+        fix: fix(subject),
+    }
+}
+
 /// Makes the folder, for its owner alone: what is in it came from somebody's repositories.
 fn prepare(folder: &Path) -> Result<(), String> {
     use std::os::unix::fs::DirBuilderExt as _;
@@ -171,19 +192,41 @@ fn prepare(folder: &Path) -> Result<(), String> {
 }
 
 /// What the judge needs to know of a verification.
-fn known(verification: &Value) -> Verification {
-    let verdict: Option<Verdict> = serde_json::from_value(verification.clone()).ok();
-    let status = serde_json::from_value(verification["status"].clone());
-    Verification {
-        status: status.unwrap_or(VerificationStatus::NotRun),
-        regressed: verdict
-            .as_ref()
-            .is_some_and(|verdict| verdict.counts.pass_to_fail > 0),
-        tests_passed: verdict.as_ref().and_then(|verdict| verdict.tests_passed),
-        test_exit_code: verdict
-            .as_ref()
-            .and_then(|verdict| verdict.test_exit_code.map(i64::from)),
-        test_output: verdict.and_then(|verdict| verdict.test_output_snippet),
+fn known(verification: &Value) -> Result<Verification, String> {
+    let verdict = Verdict::deserialize(verification)
+        .map_err(|err| format!("what running the tests came to cannot be read: {err}"))?;
+    Ok(Verification {
+        status: match verdict.status {
+            Status::Verified => VerificationStatus::Verified,
+            Status::Refuted => VerificationStatus::Refuted,
+            Status::NoEvidence => VerificationStatus::NoEvidence,
+            Status::Unstable => VerificationStatus::Unstable,
+            Status::InvalidRun => VerificationStatus::InvalidRun,
+            Status::Infrastructure => VerificationStatus::Infrastructure,
+            Status::NotRun => VerificationStatus::NotRun,
+        },
+        regressed: verdict.counts.pass_to_fail > 0,
+        tests_passed: verdict.tests_passed,
+        test_exit_code: verdict.test_exit_code.map(i64::from),
+        test_output: verdict.test_output_snippet,
         detail: verification.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use commontrace_verify::Reason;
+
+    use super::*;
+
+    #[test]
+    fn a_verification_that_cannot_be_read_is_no_verification_that_was_not_run() {
+        let verdict = json!(Verdict::without_runs(Reason::Oom, "too much"));
+        let status = known(&verdict).map(|known| known.status);
+        assert_eq!(status, Ok(VerificationStatus::Infrastructure));
+        let mut later = verdict;
+        later["status"] = json!("verified_by_moonlight");
+        assert!(known(&later).is_err_and(|err| err.contains("moonlight")));
+        assert!(known(&Value::Null).is_err());
     }
 }

@@ -15,10 +15,8 @@ use commontrace_sandbox::{
     TreeMode, Wanted,
 };
 
-use tokio::signal::unix::{SignalKind, signal};
-
 use self::amounts::{parse_duration, parse_size};
-use super::say;
+use super::{complain, interruption, say};
 use crate::config::Environment;
 use crate::failure::Failure;
 
@@ -111,7 +109,8 @@ enum Mode {
 enum Isolation {
     Auto,
     Embedded,
-    Bwrap,
+    #[value(alias = "bwrap")]
+    Bubblewrap,
     Docker,
     Podman,
     None,
@@ -157,14 +156,10 @@ async fn run_command(args: Run, env: &Environment) -> Result<ExitCode, Failure> 
     let log = Log::new(json)?;
     let cancel = CancellationToken::new();
     let interrupted = cancel.clone();
+    let interruption = interruption().map_err(|err| err.code(TROUBLE))?;
     let waiting = tokio::spawn(async move {
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            interrupted.cancel();
-        }
+        interruption.await;
+        interrupted.cancel();
     });
     let launcher = Launcher::this_program();
     let done = commontrace_sandbox::run(&spec, &launcher, log.path(), &cancel).await;
@@ -174,7 +169,10 @@ async fn run_command(args: Run, env: &Environment) -> Result<ExitCode, Failure> 
     if json {
         say(report(&outcome)?);
     } else if !matches!(outcome.end, End::Exited(_)) {
-        eprintln!("error: the command {} ({})", outcome.end, outcome.isolation);
+        complain(&format!(
+            "error: the command {} ({})",
+            outcome.end, outcome.isolation
+        ));
     }
     Ok(ExitCode::from(code(outcome.end)))
 }
@@ -201,7 +199,7 @@ impl Log {
             Self::Stream
         } else {
             let file = tempfile::NamedTempFile::new();
-            Self::File(file.map_err(|err| Failure::new(format!("cannot keep the output: {err}")))?)
+            Self::File(file.map_err(|err| trouble(format!("cannot keep the output: {err}")))?)
         })
     }
 
@@ -222,7 +220,7 @@ impl Log {
             .and_then(|mut file| std::io::copy(&mut file, &mut std::io::stdout().lock()));
         match printed {
             Err(err) if err.kind() != std::io::ErrorKind::BrokenPipe => {
-                Err(Failure::new(format!("cannot print the output: {err}")))
+                Err(trouble(format!("cannot print the output: {err}")))
             }
             _ => Ok(()),
         }
@@ -231,8 +229,7 @@ impl Log {
 
 fn spec(args: Run, env: &Environment) -> Result<Spec, Failure> {
     let absolute = |path: &Path| {
-        std::path::absolute(path)
-            .map_err(|err| Failure::new(format!("{}: {err}", path.display())).code(TROUBLE))
+        std::path::absolute(path).map_err(|err| trouble(format!("{}: {err}", path.display())))
     };
     let mut spec = Spec::new(args.command, absolute(&args.tree)?);
     let limits = Limits::default();
@@ -283,7 +280,7 @@ fn spec(args: Run, env: &Environment) -> Result<Spec, Failure> {
     spec.isolation = match args.isolation {
         Isolation::Auto => Wanted::Auto,
         Isolation::Embedded => Wanted::Embedded,
-        Isolation::Bwrap => Wanted::Bubblewrap,
+        Isolation::Bubblewrap => Wanted::Bubblewrap,
         Isolation::Docker => Wanted::Docker { image },
         Isolation::Podman => Wanted::Podman { image },
         Isolation::None => Wanted::None,
@@ -314,6 +311,11 @@ fn parse_variable(text: &str) -> Result<(OsString, OsString), String> {
     }
 }
 
+/// Something that kept this command, not the sandboxed one, from its work.
+fn trouble(what: String) -> Failure {
+    Failure::new(what).code(TROUBLE)
+}
+
 fn failure(err: &Error) -> Failure {
     Failure::new(commontrace_server::error::chain(err)).code(match err {
         Error::NotRunnable { missing: true, .. } => 127,
@@ -329,13 +331,14 @@ fn code(end: End) -> u8 {
         End::Signalled(signal) => 128_u8.saturating_add(u8::try_from(signal).unwrap_or(u8::MAX)),
         End::TimedOut(TimeLimit::Wall | TimeLimit::Idle | TimeLimit::Cpu) => 124,
         End::OutOfMemory | End::OutputLimit | End::TooManyProcesses => 137,
+        End::FileTooLarge => 153,
         End::DiskFull => 1,
         End::Cancelled => 130,
     }
 }
 
 fn report(outcome: &Outcome) -> Result<serde_json::Value, Failure> {
-    let cannot = |err| Failure::new(format!("cannot write the report: {err}"));
+    let cannot = |err| trouble(format!("cannot write the report: {err}"));
     let mut report = serde_json::to_value(outcome).map_err(cannot)?;
     report["output"] = serde_json::json!({
         "text": outcome.output.text(),

@@ -85,8 +85,9 @@ fn read(paths: &[PathBuf], json: bool, found: &mpsc::Sender<Found>) -> Result<Re
             all.push(path.clone());
             continue;
         }
-        let below = files(path)
-            .map_err(|err| Failure::new(format!("cannot read {}: {err}", path.display())))?;
+        let below = std::fs::metadata(path)
+            .and_then(|_| files(path))
+            .map_err(|err| Failure::unreadable(path, &err))?;
         if below.is_empty() {
             return Err(Failure::new(format!("{} holds no files", path.display())));
         }

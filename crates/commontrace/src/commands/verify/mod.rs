@@ -9,7 +9,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use commontrace_judge::sign::{Fault, KEY_FILE, PublicKey, SignedVerdict, check_signature};
-use commontrace_judge::verdict::QaResults;
+use commontrace_judge::verdict::Fix;
 use commontrace_server::sessions::EventReader;
 use commontrace_store::{Session, Store};
 use serde_json::Value;
@@ -78,6 +78,7 @@ pub async fn run(config: Config, env: Environment, args: Args) -> Result<(), Fai
     check_signature(&signed, &trusted).map_err(|fault| failure(&fault))?;
     say(format_args!("signature: holds, by the key {trusted}"));
     say(format_args!("verdict: {}", summary(&signed)));
+    say(format_args!("about: {}", about(&signed)));
     let Some(id) = &args.session else {
         say("events: not compared; --session names the session that they are in");
         return Ok(());
@@ -123,7 +124,7 @@ fn read(path: &Path) -> Result<SignedVerdict, Failure> {
     } else {
         File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text))
     };
-    read.map_err(|err| Failure::new(format!("cannot read {place}: {err}")))?;
+    read.map_err(|err| Failure::unreadable(Path::new(&place), &err))?;
     let wrong = |what: String| {
         Failure::new(format!("{place} holds no signed verdict: {what}"))
             .hint("GET /traces/ID/runs/RUN answers with one as its member `verdict`")
@@ -153,7 +154,7 @@ fn own_key(config: &Config) -> Result<PublicKey, Failure> {
 
 /// What a verdict says, in a few words.
 fn summary(signed: &SignedVerdict) -> String {
-    let Ok(results) = serde_json::from_value::<QaResults>(signed.verdict.clone()) else {
+    let Ok(results) = signed.results() else {
         return "of a shape that this version does not know".to_owned();
     };
     let status = serde_json::to_value(results.coverage.tests).unwrap_or_default();
@@ -165,6 +166,22 @@ fn summary(signed: &SignedVerdict) -> String {
         status.as_str().unwrap_or_default(),
         results.coverage.dimensions_judged,
         results.coverage.dimensions
+    )
+}
+
+/// Which change a verdict is about.
+fn about(signed: &SignedVerdict) -> String {
+    let Some(about) = signed.results().ok().and_then(|results| results.about) else {
+        return "which repository and commits, it does not say".to_owned();
+    };
+    // All three come from a file that anybody can have made; none may pretend to be a line of ours.
+    let after = match about.fix {
+        Fix::Commit => format!("{:?}", about.commit_after),
+        Fix::Edits => "the session's edits".to_owned(),
+    };
+    format!(
+        "{after} on {:?} of {:?}",
+        about.commit_before, about.repository
     )
 }
 

@@ -70,6 +70,25 @@ settings! {
             default: Text("180"),
             common: false,
         }
+        /// How often the model that judges is asked about a session, and as often with the reasoning
+        /// removed
+        pub judge_samples: NonZeroU32 {
+            env: "JUDGE_SAMPLES",
+            default: Text("3"),
+            common: false,
+        }
+        /// What a million tokens cost that the model that judges reads, to be kept as the cost of a verdict
+        pub judge_price_input: Option<Price> {
+            env: "JUDGE_PRICE_INPUT",
+            default: Unset,
+            common: false,
+        }
+        /// What a million tokens cost that it writes, in the same currency
+        pub judge_price_output: Option<Price> {
+            env: "JUDGE_PRICE_OUTPUT",
+            default: Unset,
+            common: false,
+        }
     }
 }
 
@@ -167,6 +186,24 @@ impl Value for Isolation {
             Self::None => "none",
         }
         .to_owned()
+    }
+}
+
+/// An amount of money in a currency that its owner knows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Price(pub f64);
+
+impl Value for Price {
+    const KIND: &'static str = "AMOUNT";
+    const ACCEPTS: &'static str = "a number that is 0 or more, such as 2.5";
+
+    fn parse(text: &str) -> Option<Self> {
+        let amount: f64 = text.parse().ok()?;
+        (amount.is_finite() && amount >= 0.0).then_some(Self(amount))
+    }
+
+    fn show(&self) -> String {
+        self.0.to_string()
     }
 }
 
