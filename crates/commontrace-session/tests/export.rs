@@ -257,7 +257,10 @@ fn edits_whose_place_nobody_recorded_are_attributed_to_no_lines() {
             })
             .collect::<Vec<_>>()
     };
-    assert_eq!(attributed("atif/places.json"), ["src/list.py:8", "src/new.py:1"]);
+    assert_eq!(
+        attributed("atif/places.json"),
+        ["src/list.py:8", "src/new.py:1"]
+    );
     assert_eq!(attributed("gemini/places.json"), ["src/shown.js:4"]);
     assert_eq!(attributed("swe_agent/demonstration.traj"), [""; 0]);
 }
