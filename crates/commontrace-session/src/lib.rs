@@ -17,6 +17,7 @@ pub mod posted;
 pub mod session;
 pub mod shell;
 pub mod stored;
+pub mod test_output;
 pub mod text;
 
 pub use event::{Actor, Body, Ended, Event, RawRef, Source};
