@@ -294,7 +294,7 @@ impl<'d> Desk<'d> {
         self.events.push((key.clone(), event));
     }
 
-    /// Leaves out a session that our own tools made, also what was gathered of it.
+    /// Leaves out a session that asks for it, also what was gathered of it.
     pub(crate) fn disown(&mut self, key: &SessionKey) {
         self.state(key).own = true;
         let before = self.events.len() + self.kept.len();
@@ -368,8 +368,8 @@ impl<'d> Desk<'d> {
     }
 }
 
-/// Why sessions are left out that our own tools made.
-pub(crate) const OWN: &str = "made by commontrace itself";
+/// Why sessions are left out that say so.
+pub(crate) const OWN: &str = "marked as [commontrace:internal]";
 
 /// Whether a mark stands in what an event says.
 fn says_redacted(body: &Body) -> bool {
