@@ -164,6 +164,12 @@ fn summary(read: &Read, stored: Imported) {
             stored.refused
         ));
     }
+    if stored.changed > 0 {
+        say(format_args!(
+            "{} of the known events have other content than what is stored, which stays",
+            stored.changed
+        ));
+    }
     for rule in redacted.rules() {
         say(format_args!("redacted {} x {}", rule.count, rule.rule));
     }
