@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::desk::{Admission, Desk, Identity, Record};
 use super::found::{SessionKey, short_hash};
-use super::{ImportError, Input, LONGEST_DOCUMENT, json};
+use super::{ImportError, Input, LONGEST_DOCUMENT};
 use crate::Event;
 
 /// A document, redacted.
@@ -60,10 +60,6 @@ impl Document {
         let (redacted, found) = input.redacted(&text, desk);
         let text = match redacted {
             std::borrow::Cow::Owned(redacted) => redacted,
-            std::borrow::Cow::Borrowed(_) => text,
-        };
-        let text = match json::mended(&text) {
-            std::borrow::Cow::Owned(mended) => mended,
             std::borrow::Cow::Borrowed(_) => text,
         };
         Some(Self {

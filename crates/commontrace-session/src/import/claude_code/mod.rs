@@ -191,7 +191,7 @@ struct Reading<'f> {
 
 impl Reading<'_> {
     fn take(&mut self, desk: &mut Desk<'_>, record: Incoming<'_>) -> Result<(), ImportError> {
-        let Ok(line) = serde_json::from_str::<Line<'_>>(record.text) else {
+        let Ok(line) = serde_json::from_str::<Line<'_>>(record.raw) else {
             desk.report.skip("a record with one member twice");
             return Ok(());
         };
@@ -214,8 +214,7 @@ impl Reading<'_> {
             return Ok(());
         };
         for (raw, redacted) in std::mem::take(&mut self.held) {
-            let text = json::mended(&raw);
-            if let Ok(line) = serde_json::from_str::<Line<'_>>(&text) {
+            if let Ok(line) = serde_json::from_str::<Line<'_>>(&raw) {
                 self.line(desk, &key, line, &raw, redacted)?;
             }
         }

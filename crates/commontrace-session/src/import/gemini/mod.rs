@@ -159,8 +159,8 @@ impl Reading {
     }
 
     fn take(&mut self, desk: &mut Desk<'_>, record: Incoming<'_>) -> Result<(), ImportError> {
-        let change: Change<'_> = serde_json::from_str(record.text).unwrap_or_default();
-        let meta: Meta<'_> = serde_json::from_str(record.text).unwrap_or_default();
+        let change: Change<'_> = serde_json::from_str(record.raw).unwrap_or_default();
+        let meta: Meta<'_> = serde_json::from_str(record.raw).unwrap_or_default();
         if let Some(set) = json::object::<Meta<'_>>(change.set) {
             let key = self.meta(desk, &set);
             let all = json::items(set.messages);
@@ -188,7 +188,7 @@ impl Reading {
             }
             return Ok(());
         }
-        self.hold(desk, record.text, record.redacted)
+        self.hold(desk, record.raw, record.redacted)
     }
 
     /// Takes what a record says of the session.
