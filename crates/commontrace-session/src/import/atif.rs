@@ -388,7 +388,7 @@ fn events(desk: &mut Desk<'_>, key: &SessionKey, actor: &Actor, step: Step<'_>) 
             used[at] = true;
         }
         let answer = answer.map(|at| text_of(observed[at].content));
-        let arguments = json::value(call.arguments).unwrap_or(Value::Null);
+        let arguments = desk.value(call.arguments);
         let name = json::string(call.name);
         let made = tools::events(
             &Used {

@@ -1,5 +1,6 @@
 //! Files that are one JSON document.
 
+use std::cell::Cell;
 use std::io::Read;
 
 use serde_json::value::RawValue;
@@ -13,6 +14,8 @@ use crate::Event;
 pub(crate) struct Document {
     text: String,
     redacted: bool,
+    /// The place that was asked for last: items come in their order, and lines are counted once.
+    last: Cell<(u64, u64)>,
 }
 
 impl Document {
@@ -65,6 +68,7 @@ impl Document {
         Some(Self {
             text,
             redacted: found,
+            last: Cell::new((1, 0)),
         })
     }
 
@@ -99,6 +103,7 @@ impl Document {
         let Admission::New(id) = desk.admit(key, identity, raw) else {
             return Ok(());
         };
+        desk.place = self.place(raw);
         let events = make(desk);
         let record = Record {
             id,
@@ -107,6 +112,22 @@ impl Document {
             redacted: self.redacted,
         };
         desk.write(key, record, events)
+    }
+
+    /// Where an item is in the file: its line and first byte. Where something was redacted, only the file is
+    /// known.
+    pub(crate) fn place(&self, item: &str) -> (u64, u64) {
+        let at = (item.as_ptr() as usize).checked_sub(self.text.as_ptr() as usize);
+        let Some(at) = at.filter(|at| !self.redacted && *at < self.text.len()) else {
+            return (1, 0);
+        };
+        let (mut line, mut from) = self.last.get();
+        if at < from as usize {
+            (line, from) = (1, 0);
+        }
+        line += line_at(&self.text.as_bytes()[from as usize..], at - from as usize) - 1;
+        self.last.set((line, at as u64));
+        (line, at as u64)
     }
 
     /// Hands over all members of the document but those of these names, as one record.

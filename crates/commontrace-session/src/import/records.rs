@@ -72,6 +72,7 @@ pub(crate) fn each(
                 }
             };
             let (raw, redacted) = input.redacted(value, desk);
+            desk.place = (line.number, at);
             take(
                 desk,
                 Incoming {

@@ -56,7 +56,7 @@ pub(super) fn events(desk: &mut Desk<'_>, scene: &Scene<'_>, call: ToolCall<'_>)
     let made = Call {
         record: id.clone(),
         name: json::string(call.name),
-        arguments: json::value(call.args).unwrap_or(Value::Null),
+        arguments: desk.value(call.args),
         size: call.args.map_or(0, |args| args.get().len()),
         at: start.or(end),
         actor: scene.actor.clone(),

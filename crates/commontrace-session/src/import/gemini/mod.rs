@@ -110,6 +110,7 @@ pub(crate) fn read_document(
     let key = file.meta(desk, &meta);
     document.rest(desk, &key, &["messages"])?;
     for message in json::items(meta.messages) {
+        desk.place = document.place(message.get());
         file.hold(desk, message.get(), document.redacted())?;
     }
     file.end(desk)
@@ -120,6 +121,8 @@ struct Held {
     id: String,
     raw: String,
     redacted: bool,
+    /// Where in the file it stands.
+    place: (u64, u64),
 }
 
 struct Reading {
@@ -245,6 +248,7 @@ impl Reading {
             id: id.into_owned(),
             raw: raw.to_owned(),
             redacted,
+            place: desk.place,
         };
         let place = self.places.get(&new.id).copied();
         match place.and_then(|at| self.held.get_mut(at)) {
@@ -314,6 +318,7 @@ impl Reading {
             let Admission::New(id) = desk.admit(&key, Identity::Content, &held.raw) else {
                 continue;
             };
+            desk.place = held.place;
             let message: Message<'_> = serde_json::from_str(&held.raw).unwrap_or_default();
             let scene = Scene {
                 key: &key,

@@ -138,10 +138,11 @@ fn tell(report: &FileReport, json: bool) {
             report.file, damaged.line, damaged.offset, damaged.reason
         ));
     }
-    let more = report.counts.bad - report.damage.len() as u64;
+    let told = report.counts.bad + report.counts.unparsed;
+    let more = told - report.damage.len() as u64;
     if more > 0 {
         complain(&format!(
-            "{}: {more} more records could not be read",
+            "{}: {more} more records could not be read whole",
             report.file
         ));
     }
