@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{Hash as _, Hasher as _};
 
 use commontrace_session::event::Ended;
+use commontrace_session::shell::Owned;
 use commontrace_session::{Actor, Body, Event};
 
 use crate::recognise::{
@@ -395,7 +396,10 @@ fn unknown_tests(command: &str) -> TestCommand<'_> {
         runner: command.split_whitespace().next().unwrap_or(""),
         selected: Vec::new(),
         narrow: false,
-        exit_is_theirs: true,
+        exit: Owned {
+            success: true,
+            failure: true,
+        },
     }
 }
 
@@ -413,7 +417,11 @@ fn passed(
         return exit_code.map(|code| code == 0);
     };
     // Where the exit code is that of the tests it decides: outputs are full of words.
-    match (outcome(output), exit_code.filter(|_| test.exit_is_theirs)) {
+    let theirs = exit_code.filter(|code| match code {
+        0 => test.exit.success,
+        _ => test.exit.failure,
+    });
+    match (outcome(output), theirs) {
         (_, Some(code)) if code != 0 => Some(false),
         (Some(Outcome::NothingRan), _) => None,
         (_, Some(_)) => Some(true),

@@ -20,6 +20,10 @@ pub(crate) struct Hits {
     pub(crate) ats: Vec<usize>,
     /// Positions of `home`, `users` and their like.
     pub(crate) homes: Vec<usize>,
+    /// Positions of `~`.
+    pub(crate) tildes: Vec<usize>,
+    /// Positions of colons behind a digit.
+    pub(crate) numbered: Vec<usize>,
     /// Ends of the names of commands that take a password.
     pub(crate) commands: Vec<(usize, detect::command::Usage)>,
     /// Ends of header names that carry a credential.
@@ -34,6 +38,8 @@ enum Target {
     Url,
     At,
     Home,
+    Tilde,
+    Numbered,
     Command(detect::command::Usage),
     Header,
 }
@@ -69,7 +75,12 @@ static PREFILTER: LazyLock<Prefilter> = LazyLock::new(|| {
             .iter()
             .map(|word| (*word, Target::Header)),
     );
-    wanted.extend([("://", Target::Url), ("@", Target::At)]);
+    wanted.extend([
+        ("://", Target::Url),
+        ("@", Target::At),
+        ("~", Target::Tilde),
+    ]);
+    wanted.extend(detect::bot_token::SIGNS.map(|sign| (sign, Target::Numbered)));
     wanted.sort_by_key(|(word, _)| *word);
 
     let mut words: Vec<&str> = Vec::new();
@@ -101,6 +112,8 @@ pub(crate) fn hits(view: &str) -> Hits {
                 Target::Url => hits.urls.push(found.start()),
                 Target::At => hits.ats.push(found.start()),
                 Target::Home => hits.homes.push(found.start()),
+                Target::Tilde => hits.tildes.push(found.start()),
+                Target::Numbered => hits.numbered.push(found.end() - 1),
                 Target::Command(usage) => hits.commands.push((found.end(), usage)),
                 Target::Header => hits.headers.push(found.end()),
             }

@@ -122,6 +122,8 @@ fn pass(text: &str) -> Vec<Candidate> {
     detect::url::find(&view, &hits.urls, &mut out);
     detect::email::find(text, &hits.ats, &mut out);
     detect::home::find(text, &hits.homes, &mut out);
+    detect::tilde::find(text, &hits.tildes, &mut out);
+    detect::bot_token::find(&view, &hits.numbered, &mut out);
     if !out.is_empty() {
         let marks = marks(text);
         let touches_mark = |candidate: &Candidate| {

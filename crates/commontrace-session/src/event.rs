@@ -44,6 +44,9 @@ pub struct Event {
     pub extra: Map<String, Value>,
 }
 
+/// The member of `extra` that tells what is known of an edit's place.
+const POSITION: &str = "position";
+
 impl Event {
     /// An event of which nothing more is known than what happened; its id is still to be given.
     pub fn new(body: Body) -> Self {
@@ -59,6 +62,19 @@ impl Event {
             raw: None,
             extra: Map::new(),
         }
+    }
+
+    /// Whether the record does not tell where in its file an edit was made. The lines that the headings of
+    /// such an edit's hunks name mean nothing.
+    pub fn place_unknown(&self) -> bool {
+        self.extra.contains_key(POSITION)
+    }
+
+    /// The same event, of which nobody knows where in its file it was made.
+    pub(crate) fn with_place_unknown(mut self) -> Self {
+        self.extra
+            .insert(POSITION.to_owned(), Value::from("unknown"));
+        self
     }
 }
 

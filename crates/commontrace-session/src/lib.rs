@@ -4,7 +4,7 @@
 //! event has an identity, an actor and a link to the call that it belongs to, and what nobody knows is
 //! absent instead of zero.
 //!
-//! [`import`] reads what agents record, [`export`] writes what others read.
+//! [`import`] reads what agents record, [`export`] writes what others read. [`shell`] tells what commands do.
 //!
 //! Nothing here stores, reads a clock or makes up an id that does not follow from the record.
 
@@ -15,7 +15,9 @@ pub mod hex;
 pub mod import;
 pub mod posted;
 pub mod session;
+pub mod shell;
 pub mod stored;
+pub mod test_output;
 pub mod text;
 
 pub use event::{Actor, Body, Ended, Event, RawRef, Source};

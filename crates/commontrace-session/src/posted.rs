@@ -5,6 +5,8 @@
 
 mod fields;
 
+use std::collections::HashMap;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -280,7 +282,25 @@ fn read_events(
     if naive {
         warnings.push("timestamps without an offset were taken as UTC".to_owned());
     }
+    warnings.extend(repeated(&events));
     Ok(events)
+}
+
+/// What to say of an event that has the id of an earlier one and says something else.
+fn repeated(events: &[Event]) -> Option<String> {
+    let mut first: HashMap<&str, &Event> = HashMap::new();
+    let mut changed = events.iter().enumerate().filter(|(_, event)| {
+        !event.id.is_empty() && *first.entry(&event.id).or_insert(event) != *event
+    });
+    let (index, event) = changed.next()?;
+    let id: String = event.id.chars().take(80).collect();
+    let others = match changed.count() {
+        0 => String::new(),
+        more => format!(", and so do {more} more events"),
+    };
+    Some(format!(
+        "events[{index}] repeats the id `{id}` with other content{others}: of each id the first is stored"
+    ))
 }
 
 fn read_event(

@@ -262,7 +262,7 @@ fn large_outputs_come_from_the_side_folder_and_without_it_are_said_to_be_cut() {
 }
 
 #[test]
-fn sessions_of_our_own_tools_are_left_out() {
+fn sessions_that_are_marked_as_internal_are_left_out() {
     let own = format!(
         "{}\n{}\n",
         r#"{"type":"file-history-snapshot","sessionId":"own","messageId":"m"}"#,
@@ -271,7 +271,7 @@ fn sessions_of_our_own_tools_are_left_out() {
     let read = common::read_bytes("own.jsonl", own.as_bytes());
     assert!(read.events.is_empty() && read.sessions.is_empty());
     assert_eq!(
-        read.report().counts.reasons["made by commontrace itself"],
+        read.report().counts.reasons["marked as [commontrace:internal]"],
         3
     );
 }

@@ -240,6 +240,32 @@ fn lines_are_attributed_to_the_agent() {
 }
 
 #[test]
+fn edits_whose_place_nobody_recorded_are_attributed_to_no_lines() {
+    let attributed = |name: &str| {
+        let document = written(Format::AgentTrace, &read(name), None);
+        let value: Value = serde_json::from_str(&document).expect("JSON");
+        let files = value["files"].as_array().cloned().unwrap_or_default();
+        files
+            .iter()
+            .map(|file| {
+                let range = &file["conversations"][0]["ranges"][0];
+                format!(
+                    "{}:{}",
+                    file["path"].as_str().unwrap_or(""),
+                    range["start_line"]
+                )
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        attributed("atif/places.json"),
+        ["src/list.py:8", "src/new.py:1"]
+    );
+    assert_eq!(attributed("gemini/places.json"), ["src/shown.js:4"]);
+    assert_eq!(attributed("swe_agent/demonstration.traj"), [""; 0]);
+}
+
+#[test]
 fn a_report_begins_with_the_verdict_and_is_the_same_each_time() {
     let read = read("claude_code/session.jsonl");
     let report = written(Format::Markdown, &read, Some(&verdict()));

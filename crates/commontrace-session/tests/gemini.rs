@@ -138,3 +138,28 @@ fn a_compressed_history_replaces_the_list_and_a_sub_agent_joins_its_parent() {
     assert_eq!(&*read.sessions[0].0.id, "main");
     assert_eq!(read.events[0].1.actor, Actor::Subagent("helper".to_owned()));
 }
+
+#[test]
+fn a_record_is_kept_byte_for_byte_though_it_holds_half_a_character() {
+    let lines = [
+        r#"{"sessionId":"s1","projectHash":"ab","startTime":"2026-02-01T10:00:00Z","lastUpdated":"2026-02-01T10:00:00Z"}"#,
+        r#"{"id":"m1","type":"user","content":"half \ud83d of it"}"#,
+        r#"{"id":"m2","type":"gemini","content":"","toolCalls":[{"id":"t","name":"save","args":{"fact \ude00":"\ud83d"},"status":"success"}]}"#,
+    ];
+    let read = read_bytes("s1.jsonl", lines.join("\n").as_bytes());
+    let said = &read.events[0].1;
+    assert_eq!(
+        said.body,
+        Body::UserMessage {
+            content: "half \u{fffd} of it".to_owned()
+        }
+    );
+    for ((_, event), line) in read.events.iter().zip(&lines[1..]) {
+        let raw = event.raw.as_ref().expect("it was recorded");
+        assert_eq!(read.record(raw), *line);
+    }
+    let Body::ToolCall { arguments, .. } = &read.events[1].1.body else {
+        panic!("a call");
+    };
+    assert_eq!(arguments["fact \u{fffd}"], "\u{fffd}");
+}

@@ -4,6 +4,7 @@ mod common;
 
 use std::path::Path;
 
+use commontrace_session::Body;
 use commontrace_session::export::{Export, Format, validate_atif};
 use commontrace_session::import::{Found, Importer, SinkError, files};
 use proptest::prelude::*;
@@ -71,6 +72,53 @@ fn check_exports(name: &str, bytes: &[u8]) -> Result<(), TestCaseError> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn a_call_with_input_too_deep_to_be_parsed_keeps_it_and_is_told_with_its_place() {
+    let deep = format!("{{\"a\":{}1{}}}", "[".repeat(1000), "]".repeat(1000));
+    let claude = |input: &str| {
+        format!(
+            "{}\n{{\"type\":\"assistant\",\"uuid\":\"u2\",\"sessionId\":\"s\",\"message\":{{\"content\":[{{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"Odd\",\"input\":{input}}}]}}}}\n",
+            r#"{"type":"user","uuid":"u1","sessionId":"s","message":{"content":"x"}}"#
+        )
+    };
+    let gemini = |input: &str| {
+        format!(
+            "{}\n{{\"id\":\"m1\",\"type\":\"gemini\",\"content\":\"\",\"toolCalls\":[{{\"id\":\"t\",\"name\":\"odd\",\"args\":{input},\"status\":\"success\"}}]}}\n",
+            r#"{"sessionId":"s1","projectHash":"ab","startTime":"2026-02-01T10:00:00Z","lastUpdated":"2026-02-01T10:00:00Z"}"#
+        )
+    };
+    for (name, text) in [("a.jsonl", claude(&deep)), ("g.jsonl", gemini(&deep))] {
+        let read = common::read_bytes(name, text.as_bytes());
+        let input = read.events.iter().find_map(|(_, event)| match &event.body {
+            Body::ToolCall { arguments, .. } => arguments.as_str(),
+            _ => None,
+        });
+        assert_eq!(input, Some(&*deep), "{name}");
+        let report = read.report();
+        assert_eq!(
+            (report.counts.unparsed, report.counts.bad),
+            (1, 0),
+            "{name}"
+        );
+        let begin = text.find('\n').expect("two lines") + 1;
+        let told = &report.damage[0];
+        assert_eq!((told.line, told.offset), (2, begin as u64), "{name}");
+        check_exports(name, text.as_bytes()).expect("what is kept can be written");
+    }
+    let document = format!(
+        "{{\"schema_version\":\"ATIF-v1.5\",\"session_id\":\"r\",\"agent\":{{\"name\":\"a\",\"version\":\"1\"}},\"steps\":[\n{}\n]}}",
+        format_args!(
+            "{{\"step_id\":1,\"source\":\"agent\",\"message\":\"\",\"tool_calls\":[{{\"tool_call_id\":\"c\",\"function_name\":\"odd\",\"arguments\":{deep}}}]}}"
+        ),
+    );
+    let read = common::read_bytes("a.json", document.as_bytes());
+    let told = &read.report().damage[0];
+    let begin = document.find('\n').expect("more than a line") + 1;
+    assert_eq!((told.line, told.offset), (2, begin as u64));
+    let read = common::read_bytes("a.jsonl", claude("{}").as_bytes());
+    assert_eq!(read.report().counts.unparsed, 0);
 }
 
 fn fixtures() -> Vec<(String, Vec<u8>)> {

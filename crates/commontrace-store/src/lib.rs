@@ -71,7 +71,7 @@ pub use search::{
 pub use sessions::{
     Append, AppendEvents, ClaimedRun, CreateSession, Event, EventOrder, NewBlob, NewEvent, NewRun,
     NewSession, Run, RunEnd, RunHold, RunState, SESSION_EVENTS_MAX, Session, SessionCursor,
-    SessionFilter, StartRun,
+    SessionFilter, StartRun, changed_warning,
 };
 pub use stats::Stats;
 pub use tags::TagCount;

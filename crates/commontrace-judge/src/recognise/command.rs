@@ -1,5 +1,7 @@
 //! What a recorded command does: run tests, look around, set things up, or run the code.
 
+use commontrace_session::shell::{self, Owned, Then, parts, program, words};
+
 /// What a command is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Purpose<'a> {
@@ -20,8 +22,9 @@ pub struct TestCommand<'a> {
     pub selected: Vec<&'a str>,
     /// Whether single tests or single files were chosen.
     pub narrow: bool,
-    /// Whether the command's exit code is that of the tests. It is not behind a pipe or `|| true`.
-    pub exit_is_theirs: bool,
+    /// What the command's exit code tells of the tests: nothing behind a pipe or `|| true`, and no failure of
+    /// theirs behind a build that may have failed.
+    pub exit: Owned,
 }
 
 impl TestCommand<'_> {
@@ -50,13 +53,13 @@ impl TestCommand<'_> {
 }
 
 /// Programs that run nothing of the project.
-const ASIDE: [&str; 70] = [
+const ASIDE: [&str; 71] = [
     "ls", "cat", "head", "tail", "grep", "egrep", "rg", "ag", "find", "fd", "tree", "pwd", "cd",
     "echo", "printf", "which", "type", "whereis", "wc", "sort", "uniq", "sed", "awk", "cut", "tr",
     "diff", "cmp", "stat", "file", "du", "df", "ps", "env", "export", "set", "source", ".", "true",
     "false", "test", "[", "sleep", "wait", "kill", "mkdir", "rm", "cp", "mv", "touch", "chmod",
     "ln", "git", "gh", "hg", "svn", "curl", "wget", "tar", "unzip", "pip", "pip3", "apt",
-    "apt-get", "brew", "jq", "less", "more", "man", "xargs", "rmdir",
+    "apt-get", "brew", "jq", "less", "more", "man", "xargs", "rmdir", "command",
 ];
 
 /// Says what a command, as typed for a shell, is for. `known` is the session's own test command.
@@ -74,35 +77,30 @@ pub fn purpose<'a>(command: &'a str, known: &str) -> Purpose<'a> {
 /// The part of a command that runs tests, if one does: a runner that is known by name, or else the
 /// session's own test command, unless that runs nothing.
 pub fn test_command<'a>(command: &'a str, known: &str) -> Option<TestCommand<'a>> {
-    let pipefail = command.contains("pipefail");
-    let by_name = segments(command).find_map(|segment| {
-        let words = program(segment.text);
-        let (runner, used) = runner(&words)?;
-        let told = segment.told || (pipefail && segment.piped);
-        Some(TestCommand {
-            runner,
-            ..selection(&words, used, told)
-        })
-    });
-    if by_name.is_some() {
-        return by_name;
+    if let Some(run) = shell::test_run(command) {
+        return Some(selection(run.runner, &run.arguments, run.owned));
     }
     let same = !known.trim().is_empty() && command.trim() == known.trim();
     if !same || only_aside(command) {
         return None;
     }
-    let words = program(segments(command).last()?.text);
-    let told = pipefail || segments(command).all(|segment| segment.told);
-    Some(TestCommand {
-        runner: words.first().copied().unwrap_or(""),
-        ..selection(&words, 1, told)
-    })
+    // All of it is the session's tests.
+    let parts = parts(command);
+    let (last, before) = parts.split_last()?;
+    let told = command.contains("pipefail") || before.iter().all(|part| part.then == Then::And);
+    let words = words(last.text);
+    let (runner, arguments) = words.split_first()?;
+    let exit = Owned {
+        success: told,
+        failure: told,
+    };
+    Some(selection(program(runner), arguments, exit))
 }
 
 /// Whether no part of a command runs anything of the project.
 fn only_aside(command: &str) -> bool {
-    segments(command).all(|segment| {
-        let words = program(segment.text);
+    parts(command).iter().all(|part| {
+        let words = words(part.text);
         match words.first() {
             Some(first) => ASIDE.contains(first) || sets_up(&words) || lints(&words),
             None => true,
@@ -119,166 +117,17 @@ pub fn normal(command: &str) -> String {
                 .any(|flag| word.starts_with(flag));
         !looks && !word.contains(">&")
     };
-    let words: Vec<&str> = segments(command)
-        .filter(|segment| {
-            let words = program(segment.text);
-            words
+    let words: Vec<&str> = parts(command)
+        .into_iter()
+        .filter(|part| {
+            words(part.text)
                 .first()
                 .is_some_and(|first| !["cd", "tail", "head", "echo"].contains(first))
         })
-        .flat_map(|segment| segment.text.split_whitespace())
+        .flat_map(|part| part.text.split_whitespace())
         .filter(tells)
         .collect();
     words.join(" ")
-}
-
-struct Segment<'a> {
-    text: &'a str,
-    /// Whether the whole command's exit code is this segment's.
-    told: bool,
-    /// Whether it is, but for a pipe behind it.
-    piped: bool,
-}
-
-/// Splits a command at `&&`, `||`, `;`, `|`, `&` and line ends that are not quoted.
-fn segments(command: &str) -> impl Iterator<Item = Segment<'_>> {
-    let mut parts: Vec<(&str, &str)> = Vec::new();
-    let (mut start, mut quote, mut skip) = (0, None, false);
-    let bytes = command.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        let byte = bytes[at];
-        let mut length = 0;
-        if skip {
-            skip = false;
-        } else if byte == b'\\' && quote != Some(b'\'') {
-            skip = true;
-        } else if let Some(open) = quote {
-            if byte == open {
-                quote = None;
-            }
-        } else if byte == b'\'' || byte == b'"' {
-            quote = Some(byte);
-        } else {
-            let next = bytes.get(at + 1).copied();
-            length = match byte {
-                b'&' | b'|' if next == Some(byte) => 2,
-                // `2>&1` and `&>file` are no ends of a command.
-                b'&' if next == Some(b'>') || (at > 0 && bytes[at - 1] == b'>') => 0,
-                b'&' | b'|' | b';' | b'\n' => 1,
-                _ => 0,
-            };
-        }
-        if length > 0 {
-            parts.push((&command[start..at], &command[at..at + length]));
-            start = at + length;
-        }
-        at += length.max(1);
-    }
-    parts.push((&command[start..], ""));
-    parts.retain(|(text, _)| !text.trim().is_empty());
-    let last = parts.len().saturating_sub(1);
-    parts
-        .into_iter()
-        .enumerate()
-        .map(move |(i, (text, end))| Segment {
-            text: text.trim(),
-            told: i == last || end == "&&",
-            piped: i != last && end == "|",
-        })
-}
-
-/// A segment's words from the program on: without settings of variables and programs that only run others.
-fn program(segment: &str) -> Vec<&str> {
-    let mut words: Vec<&str> = segment
-        .split_whitespace()
-        .map(|word| word.trim_matches(['(', ')', '"', '\'']))
-        .filter(|word| !word.is_empty())
-        .collect();
-    loop {
-        let Some(&first) = words.first() else {
-            return words;
-        };
-        let second = words.get(1).copied().unwrap_or("");
-        let drop = match file(first) {
-            _ if first.contains('=') && !first.starts_with('-') => 1,
-            "sudo" | "time" | "env" | "exec" | "command" | "nohup" | "npx" | "bunx"
-            | "xvfb-run" => 1,
-            "timeout" => 2,
-            "uv" | "poetry" | "pipenv" | "hatch" | "pdm" | "rye" if second == "run" => 2,
-            "bundle" | "pnpm" | "yarn" | "npm" if second == "exec" => 2,
-            "bash" | "sh" if second == "-c" || second == "-lc" => 2,
-            "python" | "python3" | "py" if second == "-m" && words.len() > 2 => 2,
-            _ => 0,
-        };
-        if drop == 0 || drop > words.len() {
-            return words;
-        }
-        words.drain(..drop);
-    }
-}
-
-fn file(word: &str) -> &str {
-    word.rsplit('/').next().unwrap_or(word)
-}
-
-/// The runner and how many words name it, if these words run tests.
-fn runner<'a>(words: &[&'a str]) -> Option<(&'a str, usize)> {
-    let first = file(words.first()?);
-    let second = words.get(1).copied().unwrap_or("");
-    let third = words.get(2).copied().unwrap_or("");
-    let any = |names: &[&str]| words.iter().skip(1).any(|word| names.contains(word));
-    let used = match first {
-        "pytest" | "py.test" | "unittest" | "nose2" | "tox" | "nox" | "jest" | "vitest"
-        | "mocha" | "ava" | "karma" | "rspec" | "phpunit" | "pest" | "ctest" | "gotestsum"
-        | "bats" | "nosetests" | "trial" => 1,
-        "cargo" if ["test", "t", "nextest"].contains(&second) => 2,
-        "cargo" if second.starts_with('+') && ["test", "nextest"].contains(&third) => 3,
-        "go" | "swift" | "mix" | "deno" | "bun" | "sbt" | "lein" | "flutter" | "dart" | "stack"
-        | "cabal" | "bazel" | "dotnet" | "playwright" | "rails" | "just" | "task" | "npm"
-        | "yarn" | "pnpm" | "composer"
-            if second == "test" || (first == "npm" && second == "t") =>
-        {
-            2
-        }
-        "npm" | "yarn" | "pnpm" | "bun" if second == "run" && third.starts_with("test") => 3,
-        "yarn" | "pnpm" if second.starts_with("test") || ["jest", "vitest"].contains(&second) => 2,
-        "cypress" if second == "run" => 2,
-        "mise" | "pixi" | "deno"
-            if ["run", "task"].contains(&second) && third.starts_with("test") =>
-        {
-            3
-        }
-        "nx" | "turbo" if second == "test" || third == "test" => 2,
-        "make" | "gmake" | "rake" | "ninja" if any(&["test", "tests", "check", "spec"]) => 2,
-        "mvn" | "mvnw" if any(&["test", "verify"]) => 2,
-        "gradle" | "gradlew" if any(&["test", "check"]) => 2,
-        "zig" if second == "test" || third == "test" => 2,
-        "node" if any(&["--test"]) => 2,
-        "manage.py" if second == "test" => 2,
-        "python" | "python3" if file(second) == "manage.py" && third == "test" => 3,
-        "python" | "python3" | "bash" | "sh"
-            if ["runtests.py", "run_tests.py", "run_tests.sh", "runtests.sh"]
-                .contains(&file(second)) =>
-        {
-            2
-        }
-        "runtests.py" | "run_tests.py" | "run_tests.sh" | "runtests.sh" => 1,
-        _ => return None,
-    };
-    // A look at the help or the version runs nothing.
-    let looks = words
-        .iter()
-        .any(|word| ["--version", "--help", "--collect-only", "--no-run"].contains(word));
-    (!looks).then(|| {
-        (
-            first
-                .strip_suffix('w')
-                .filter(|name| ["mvn", "gradle"].contains(name))
-                .unwrap_or(first),
-            used,
-        )
-    })
 }
 
 /// Flags whose value chooses tests.
@@ -312,12 +161,11 @@ const VALUED: [&str; 10] = [
     "-o",
 ];
 
-fn selection<'a>(words: &[&'a str], used: usize, exit_is_theirs: bool) -> TestCommand<'a> {
-    let first = words.first().map_or("", |word| file(word));
+fn selection<'a>(runner: &'a str, arguments: &[&'a str], exit: Owned) -> TestCommand<'a> {
     // What is behind `cargo test` narrows by name, and so does a dotted name for unittest.
-    let names = ["cargo", "unittest"].contains(&first);
+    let names = ["cargo", "unittest"].contains(&runner);
     let (mut selected, mut narrow) = (Vec::new(), false);
-    let mut rest = words.iter().skip(used.min(words.len())).copied();
+    let mut rest = arguments.iter().copied();
     while let Some(word) = rest.next() {
         if ["run", "test"].contains(&word) && selected.is_empty() {
             continue;
@@ -335,7 +183,11 @@ fn selection<'a>(words: &[&'a str], used: usize, exit_is_theirs: bool) -> TestCo
             if value.is_none() {
                 rest.next();
             }
-        } else if flag.starts_with('-') || word.contains('>') || word == "./..." || word == "." {
+        } else if flag.starts_with(['-', '+'])
+            || word.contains('>')
+            || word == "./..."
+            || word == "."
+        {
             // How it runs and where its output goes.
         } else {
             narrow |= names || word.contains("::") || is_file(word);
@@ -343,15 +195,15 @@ fn selection<'a>(words: &[&'a str], used: usize, exit_is_theirs: bool) -> TestCo
         }
     }
     TestCommand {
-        runner: "",
+        runner,
         selected,
         narrow,
-        exit_is_theirs,
+        exit,
     }
 }
 
 fn is_file(word: &str) -> bool {
-    file(word)
+    program(word)
         .rsplit_once('.')
         .is_some_and(|(base, extension)| {
             !base.is_empty()
@@ -362,7 +214,7 @@ fn is_file(word: &str) -> bool {
 
 fn sets_up(words: &[&str]) -> bool {
     let second = words.get(1).copied().unwrap_or("");
-    match words.first().map_or("", |word| file(word)) {
+    match words.first().map_or("", |word| program(word)) {
         "npm" | "yarn" | "pnpm" | "bun" => {
             ["install", "ci", "i", "add", "ls", "view"].contains(&second)
         }
@@ -387,7 +239,7 @@ fn lints(words: &[&str]) -> bool {
         "rustfmt",
         "pylint",
     ];
-    let first = words.first().map_or("", |word| file(word));
+    let first = words.first().map_or("", |word| program(word));
     named.contains(&first)
         || words.iter().skip(1).take(2).any(|word| {
             ["lint", "fmt", "format", "clippy", "vet"]
@@ -404,47 +256,21 @@ mod tests {
     }
 
     #[test]
-    fn commands_that_run_tests_are_known_through_wrappers() {
-        for command in [
-            "pytest",
-            "cd app && python -m pytest -q tests/test_a.py 2>&1 | tail -20",
-            "RUST_BACKTRACE=1 cargo test -p core",
-            "cargo +nightly nextest run",
-            "uv run pytest",
-            "npm run test:unit -- --watch=false",
-            "npx vitest run",
-            "go test ./...",
-            "mise run fmt && mise run test:ci 2>&1",
-            "./gradlew test",
-            "bash -lc 'make test'",
-            "timeout 60 ./vendor/bin/phpunit",
-            "python manage.py test app",
-        ] {
-            assert!(test_command(command, "").is_some(), "{command}");
-        }
-        for command in [
-            "cat tests/test_a.py",
-            "git test",
-            "cargo build",
-            "pytest --version",
-            "test -f x",
-        ] {
-            assert_eq!(test_command(command, ""), None, "{command}");
-        }
-        assert!(test_command("./ci/all", "./ci/all").is_some_and(|tests| tests.exit_is_theirs));
+    fn the_session_s_own_command_runs_its_tests() {
+        assert_eq!(test_command("./ci/all", ""), None);
+        assert!(test_command("./ci/all", "./ci/all").is_some_and(|tests| tests.exit.failure));
         assert!(
             test_command("./ci/all | tail", "./ci/all | tail")
-                .is_some_and(|tests| !tests.exit_is_theirs)
+                .is_some_and(|tests| !tests.exit.success)
         );
         assert_eq!(test_command("echo 5 passed", "echo 5 passed"), None);
     }
 
     #[test]
-    fn a_pipe_hides_the_exit_code_of_the_tests() {
-        assert!(tests("cd x && pytest 2>&1").exit_is_theirs);
-        assert!(!tests("pytest | tail").exit_is_theirs);
-        assert!(tests("set -o pipefail; pytest | tail").exit_is_theirs);
-        assert!(!tests("pytest || true").exit_is_theirs);
+    fn a_build_before_the_tests_may_own_the_failure() {
+        assert!(tests("cd x && pytest 2>&1").exit.failure);
+        let built = tests("npm run build && npm test").exit;
+        assert!(built.success && !built.failure);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod output;
 mod path;
 
 pub use command::{Purpose, TestCommand, normal, purpose, test_command};
+pub use commontrace_session::test_output::Outcome;
 pub use diff::{Change, creates, lines};
-pub use output::{Count, Counted, Outcome, counts, failed_names, outcome};
+pub use output::{Count, Counted, counts, failed_names, outcome};
 pub use path::{PathKind, file_name, path_kind, stem};

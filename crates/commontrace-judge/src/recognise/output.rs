@@ -2,18 +2,8 @@
 
 use std::sync::LazyLock;
 
+use commontrace_session::test_output::Outcome;
 use regex::Regex;
-
-/// What came of a run of tests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// Tests ran and none failed.
-    Passed,
-    /// A test failed, or they could not be built or collected.
-    Failed,
-    /// It says that no test ran.
-    NothingRan,
-}
 
 /// What a number in an output counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,24 +33,6 @@ static COUNT: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-static FAILED: LazyLock<Regex> = LazyLock::new(|| {
-    regex(
-        r"(?mx)
-        ^(?:FAILED|FAIL)\b | ^\s*---\ FAIL: | test\ result:\ FAILED | FAILURES! | ^Bail\ out!
-        | ^error:\ (?:could\ not\ compile|test\ failed) | ^ERROR\ collecting | ^FAIL:
-        | ^not\ ok\ \d+(?:\ -\ [^\#\n]*)?$",
-    )
-});
-
-static PASSED: LazyLock<Regex> =
-    LazyLock::new(|| regex(r"(?m)^OK\b|^PASS\b|^ok\s+\S+\s+(?:[\d.]+s|\(cached\))|^ok \d+\b"));
-
-static NOTHING: LazyLock<Regex> = LazyLock::new(|| {
-    regex(
-        r"(?i)no tests ran|collected 0 items|no tests? (?:were )?found|no test files|ran 0 tests|\b0 tests? executed|running 0 tests",
-    )
-});
-
 static NAME: LazyLock<Regex> = LazyLock::new(|| {
     regex(
         r"(?mx)
@@ -75,28 +47,7 @@ static NAME: LazyLock<Regex> = LazyLock::new(|| {
 
 /// Says what came of a run of tests by its output; nothing if that does not tell.
 pub fn outcome(output: &str) -> Option<Outcome> {
-    let output = end(output);
-    let (mut passed, mut failed) = (0, 0);
-    for (count, what) in counts(output) {
-        match what {
-            Counted::Passed => passed += count,
-            Counted::Failed => failed += count,
-            Counted::Tests => {}
-        }
-    }
-    if failed > 0 || FAILED.is_match(output) {
-        return Some(Outcome::Failed);
-    }
-    if passed > 0 || PASSED.is_match(output) {
-        return Some(Outcome::Passed);
-    }
-    if NOTHING.is_match(output) {
-        return Some(Outcome::NothingRan);
-    }
-    // `12 examples, 0 failures` and `Tests run: 3, Failures: 0` count what passed by nothing else.
-    let mut tests = counts(output).filter(|(count, what)| *what == Counted::Tests && *count > 0);
-    let told = counts(output).any(|(_, what)| what == Counted::Failed);
-    (told && tests.next().is_some()).then_some(Outcome::Passed)
+    commontrace_session::test_output::read(end(output)).outcome
 }
 
 /// The numbers of tests that an output tells, in its order.

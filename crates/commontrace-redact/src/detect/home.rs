@@ -51,7 +51,7 @@ fn name(text: &str, at: usize) -> Option<(usize, usize)> {
         )
     } else {
         (
-            dashed_style(before, &rest[..root.len()])?,
+            dashed_style(before, rest, root.len())?,
             usize::from(after.starts_with('-')),
         )
     };
@@ -103,7 +103,7 @@ fn slash_style(path: &str, root: &str, backslash: bool) -> Option<Style> {
 }
 
 /// Whether a path can start where `before` ends: not within another path, a URL or an expression.
-fn is_path_start(before: &str) -> bool {
+pub(super) fn is_path_start(before: &str) -> bool {
     let after_escape = ends_with_any(before, &["\\n", "\\t", "\\r"]);
     let goes_on = before.ends_with(|c: char| c.is_alphanumeric() || "_.~-})]*$@%>".contains(c));
     after_escape || !goes_on
@@ -140,18 +140,46 @@ fn is_mounted_drive(path: &str) -> bool {
 }
 
 /// Tells whether a dash before `home` starts a folder name such as `-home-mira-src` or `C--Users-mira-src`.
-fn dashed_style(before: &str, root: &str) -> Option<Style> {
+fn dashed_style(before: &str, rest: &str, root: usize) -> Option<Style> {
     let parent = before.strip_suffix('-')?;
-    let is_folder_start =
-        |parent: &str| parent.is_empty() || parent.ends_with(['/', '\\', '"', '\'', '`']);
+    let is_folder_start = |parent: &str| {
+        parent.is_empty()
+            || parent.ends_with(['/', '\\', '"', '\'', '`', '\n'])
+            || ends_with_any(parent, &["\\n", "\\r", "\\t"])
+            // In a sentence or a command, an option could begin so: `-home-url`.
+            || (parent.ends_with(|c: char| c.is_whitespace() || "=:,;([{|>".contains(c))
+                && is_folder(rest, root))
+    };
     let on_drive = || {
         let parent = parent.strip_suffix('-')?;
         parent
             .strip_suffix(|c: char| c.is_ascii_alphabetic())
             .filter(|parent| is_folder_start(parent))
     };
-    let is_root = matches!(root, "home" | "Users");
-    (is_root && (is_folder_start(parent) || on_drive().is_some())).then_some(Style::Dashed)
+    let is_root = matches!(&rest[..root], "home" | "Users");
+    (is_root && (is_folder_start(mount(parent)) || on_drive().is_some())).then_some(Style::Dashed)
+}
+
+/// Whether what begins with a root of home directories goes on as the folder of a user does: `Users-mira`,
+/// `home-mira-src`.
+fn is_folder(rest: &str, root: usize) -> bool {
+    let is_folder = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-');
+    let folder = head(&rest[root..], 256).split(|c| !is_folder(c)).next();
+    let mut words = folder.unwrap_or("").split('-');
+    let named = words.next() == Some("") && words.next().is_some_and(|name| !name.is_empty());
+    named && (rest.starts_with("Users") || words.next().is_some_and(|next| !next.is_empty()))
+}
+
+/// What stands before a mount point in the name of a folder: `-mnt-c` of `-mnt-c-Users-mira-src`.
+fn mount(parent: &str) -> &str {
+    let drive = parent.strip_suffix(|c: char| c.is_ascii_alphabetic());
+    let on_drive = ["-mnt-", "-cygdrive-", "-host-mnt-"]
+        .iter()
+        .find_map(|mount| drive?.strip_suffix(mount));
+    let mounts = ["-var", "-export", "-private", "-System-Volumes-Data"];
+    on_drive
+        .or_else(|| mounts.iter().find_map(|mount| parent.strip_suffix(mount)))
+        .unwrap_or(parent)
 }
 
 fn strip_encoded_slash(before: &str) -> Option<&str> {
@@ -212,7 +240,7 @@ fn short_name_mark(rest: &str, style: Style) -> usize {
 }
 
 /// Names of no person: stock accounts, service users, and what manuals write for "you".
-fn is_nobody(name: &str) -> bool {
+pub(super) fn is_nobody(name: &str) -> bool {
     const NOBODY: &str = "\
         abc abcd about acer admin administrator agent airflow all_users alpine apache app \
         appuser appveyor arch archive assistant asus azureuser backup backups bar benutzer \
@@ -275,6 +303,14 @@ mod tests {
                 "~/.claude/projects/-home-[user]-src-app/x.jsonl",
             ),
             (
+                "ls: -home-mira-src-app and -Users-mira\n-home-mira",
+                "ls: -home-[user]-src-app and -Users-[user]\n-home-[user]",
+            ),
+            (
+                "cwd=-mnt-c-Users-mira-src, -var-home-mira-src",
+                "cwd=-mnt-c-Users-[user]-src, -var-home-[user]-src",
+            ),
+            (
                 r"projects\C--Users-mira-src",
                 r"projects\C--Users-[user]-src",
             ),
@@ -303,6 +339,7 @@ mod tests {
             "https://x.org/home/news/1 and GET /users/42",
             "src/home/menu.tsx ./home/menu",
             "-home-dir foo take-home-test-2",
+            "java -home-url x, -home-mira y, take-Users-list -mnt-x-home-test",
             "$JAVA_HOME/bin",
             "home/mira",
         ] {

@@ -8,7 +8,8 @@ use crate::view::head;
 /// Adds the passwords and tokens of the URLs whose `://` stands at `positions`.
 ///
 /// Not reported: placeholders (`user:password@`), passwords equal to the user on a machine of one's own
-/// (`app:app@localhost`), and anything on a reserved documentation host (`…@example.com`).
+/// (`app:app@localhost`), and anything on a host that manuals write (`…@example.com`). Names under `.example` and `.test` are used
+/// for machines of one's own too.
 pub(crate) fn find(view: &str, positions: &[usize], out: &mut Vec<Candidate>) {
     for at in positions {
         let scheme_length = view[..*at]
@@ -81,8 +82,12 @@ fn host(rest: &str) -> &str {
 
 fn is_documentation_host(host: &str) -> bool {
     let host = host.to_ascii_lowercase();
-    let labels: Vec<&str> = host.split('.').collect();
-    labels.contains(&"example") || matches!(labels.last(), Some(&("invalid" | "test")))
+    ["example.com", "example.org", "example.net"]
+        .iter()
+        .any(|name| {
+            host.strip_suffix(name)
+                .is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
+        })
 }
 
 /// The password from its first character that is not percent-encoded, for telling placeholders.
@@ -129,6 +134,10 @@ mod tests {
                 "redis://:[redacted:url-password]@cache:6379",
             ),
             (
+                "postgres://app:kX7!vq92@db.acme.example/x",
+                "postgres://app:[redacted:url-password]@db.acme.example/x",
+            ),
+            (
                 "https://a:p@q7z@host.io/p?x=a@b",
                 "https://a:[redacted:url-password]@host.io/p?x=a@b",
             ),
@@ -146,6 +155,8 @@ mod tests {
             "amqp://guest:guest@rabbitmq:5672",
             "mysql://app:app@127/db",
             "https://user:k3jJ2x@example.com/",
+            "https://user:k3jJ2x@api.example.org/",
+            "https://user:password@db.acme.example/",
             "postgres://${DB_USER}:${DB_PASS}@${DB_HOST}/db",
             "mongodb+srv://<user>:<password>@cluster0.mongodb.net",
             "http://localhost:3000/@vite/client",

@@ -11,6 +11,7 @@ use commontrace_judge::facts::Facts;
 use commontrace_session::posted::is_session_id;
 use commontrace_store::{
     Append, AppendEvents, CreateSession, NewSession, Session, SessionCursor, SessionFilter, Store,
+    changed_warning,
 };
 
 use super::cursor;
@@ -131,7 +132,12 @@ pub async fn append(
         .append_events(caller.id, id.clone(), append, now)
         .await?
     {
-        AppendEvents::Appended { appended, last_seq } => {
+        AppendEvents::Appended {
+            appended,
+            last_seq,
+            changed,
+        } => {
+            answer.warnings.extend(changed_warning(&changed));
             answer.appended_events = appended;
             answer.duplicates = posted - appended;
             answer.last_seq = last_seq;

@@ -36,6 +36,8 @@ pub struct Imported {
     pub events: u64,
     /// Events that were.
     pub known: u64,
+    /// Those of them that were there with other content, which stays.
+    pub changed: u64,
     /// Events that were left out, because their session is another's or full.
     pub refused: u64,
 }
@@ -155,7 +157,10 @@ impl Import {
             .append_events(self.user, id, append, self.now)
             .await?;
         match done {
-            AppendEvents::Appended { appended, .. } => {
+            AppendEvents::Appended {
+                appended, changed, ..
+            } => {
+                self.counts.changed += changed.len() as u64;
                 self.counts.events += appended as u64;
                 self.counts.known += count - appended as u64;
             }

@@ -150,3 +150,33 @@ fn refusal(refusal: Refusal) -> ApiError {
         Refusal::Wrong(wrong) => ApiError::wrong(wrong),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use commontrace_api::sessions::EventType;
+    use commontrace_session::Body;
+    use schemars::schema_for;
+    use serde_json::Value;
+
+    #[test]
+    fn the_documented_types_of_events_are_those_that_are_read() {
+        let documented = serde_json::to_value(schema_for!(EventType)).unwrap();
+        let read = serde_json::to_value(schema_for!(Body)).unwrap();
+        let named = |name: &Value| name.as_str().unwrap().to_owned();
+        let documented: BTreeSet<String> = documented["enum"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(named)
+            .collect();
+        let read: BTreeSet<String> = read["oneOf"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|of_type| named(&of_type["properties"]["event_type"]["const"]))
+            .collect();
+        assert_eq!(documented, read);
+    }
+}

@@ -120,6 +120,57 @@ async fn an_event_that_is_sent_twice_is_stored_once(#[values(Sqlite, Postgres)] 
 
 #[rstest]
 #[tokio::test]
+async fn an_id_that_comes_again_with_other_content_is_warned_of(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let app = TestApp::on(engine).await;
+    let ada = app.user("ada").await;
+    let id = begin(&ada).await;
+    let large = "x".repeat(20_000);
+    append(
+        &ada,
+        &id,
+        json!([command("a", 1, "x"), command("b", 2, &large)]),
+    )
+    .await
+    .ok();
+    // The same again, in another request and thus another record.
+    let again = json!([command("b", 2, &large), command("a", 1, "x")]);
+    let answer = append(&ada, &id, again).await.ok();
+    assert_eq!(answer["duplicates"], 2);
+    assert_eq!(answer["warnings"], json!([]));
+    let path = format!("/traces/{id}/events");
+    let other = json!({ "events": [
+        command("a", 1, "y"), command("b", 2, &large.replace('x', "y")), command("c", 3, "z"),
+    ] });
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        let key = [("idempotency-key", "other")];
+        let answer = ada.send(Method::POST, &path, Some(other.clone()), &key);
+        answers.push(answer.await.ok());
+    }
+    assert_eq!(answers[0]["appended_events"], 1);
+    let warning = "events `a`, `b` were here already with other content, which stays; what is new needs an id of its own";
+    assert_eq!(answers[0]["warnings"], json!([warning]));
+    assert_eq!(answers[0], answers[1]);
+    let session = ada.get(&format!("/traces/{id}")).await.ok();
+    assert_eq!(session["events"][0]["data"]["output"], "x");
+
+    let mut body = a_session();
+    body["events"] = json!([
+        command("a", 1, "x"),
+        command("a", 1, "x"),
+        command("a", 1, "y")
+    ]);
+    let answer = ada.post("/traces", body).await;
+    assert_eq!(
+        answer.json["warnings"],
+        json!(["events[2] repeats the id `a` with other content: of each id the first is stored"])
+    );
+}
+
+#[rstest]
+#[tokio::test]
 async fn the_clients_id_is_kept_and_never_overwritten(#[values(Sqlite, Postgres)] engine: Engine) {
     let app = TestApp::on(engine).await;
     let (ada, bob) = (app.user("ada").await, app.user("bob").await);

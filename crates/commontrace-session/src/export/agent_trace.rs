@@ -25,7 +25,6 @@ pub(super) fn write(
     for event in events {
         last = last.max(event.timestamp);
         let by_agent = matches!(event.actor, Actor::Agent | Actor::Subagent(_));
-        let placed = !event.extra.contains_key("position");
         if let Body::CodeEdit {
             file_path, diff, ..
         } = &event.body
@@ -33,7 +32,7 @@ pub(super) fn write(
             && is_in_repository(file_path)
         {
             let ranges = files.entry(file_path.clone()).or_default();
-            if placed {
+            if !event.place_unknown() {
                 apply(ranges, diff);
             }
         }

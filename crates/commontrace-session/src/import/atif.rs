@@ -388,9 +388,9 @@ fn events(desk: &mut Desk<'_>, key: &SessionKey, actor: &Actor, step: Step<'_>) 
             used[at] = true;
         }
         let answer = answer.map(|at| text_of(observed[at].content));
-        let arguments = json::value(call.arguments).unwrap_or(Value::Null);
+        let arguments = desk.value(call.arguments);
         let name = json::string(call.name);
-        let made = tools::bodies(
+        let made = tools::events(
             &Used {
                 name: &name,
                 arguments: &arguments,
@@ -399,11 +399,12 @@ fn events(desk: &mut Desk<'_>, key: &SessionKey, actor: &Actor, step: Step<'_>) 
             },
             &desk.state(key).roots,
         );
-        for body in made {
-            let mut event = by(actor.clone(), body);
-            event.tool_call_id = Some(id.clone());
-            events.push(event);
-        }
+        events.extend(made.into_iter().map(|event| Event {
+            actor: actor.clone(),
+            timestamp: at,
+            tool_call_id: Some(id.clone()),
+            ..event
+        }));
     }
     let last = keystrokes.len().checked_sub(1);
     for (at, command) in keystrokes.into_iter().enumerate() {

@@ -6,6 +6,7 @@ use commontrace_redact::has_mark;
 use serde_json::Value;
 
 use super::found::{Batch, Blob, Found, Kept, SessionKey, Sink, hash, short_hash};
+use super::json::{self, Member};
 use super::report::{Counts, FileReport};
 use super::state::State;
 use super::{ImportError, runs};
@@ -94,6 +95,8 @@ pub(crate) struct Desk<'d> {
     occurrences: HashMap<u128, u32>,
     /// Sessions that this file tells of.
     touched: BTreeSet<usize>,
+    /// Where in the file the record is that is being read: the line, and the first byte.
+    pub(crate) place: (u64, u64),
     /// Whether commands tell of test runs and commits; not where the file has these as events already.
     pub(crate) derives: bool,
 }
@@ -112,8 +115,20 @@ impl<'d> Desk<'d> {
             kept: Vec::new(),
             occurrences: HashMap::new(),
             touched: BTreeSet::new(),
+            place: (1, 0),
             derives: true,
         }
+    }
+
+    /// Anything, as a value to keep. What is too deep or has too many parts is kept as a text, and told.
+    pub(crate) fn value(&mut self, member: Member<'_>) -> Value {
+        let Some(raw) = member else {
+            return Value::Null;
+        };
+        json::value(member).unwrap_or_else(|| {
+            self.report.unparsed(self.place);
+            Value::from(raw.get())
+        })
     }
 
     /// What is known of a session.
@@ -294,7 +309,7 @@ impl<'d> Desk<'d> {
         self.events.push((key.clone(), event));
     }
 
-    /// Leaves out a session that our own tools made, also what was gathered of it.
+    /// Leaves out a session that asks for it, also what was gathered of it.
     pub(crate) fn disown(&mut self, key: &SessionKey) {
         self.state(key).own = true;
         let before = self.events.len() + self.kept.len();
@@ -368,8 +383,8 @@ impl<'d> Desk<'d> {
     }
 }
 
-/// Why sessions are left out that our own tools made.
-pub(crate) const OWN: &str = "made by commontrace itself";
+/// Why sessions are left out that say so.
+pub(crate) const OWN: &str = "marked as [commontrace:internal]";
 
 /// Whether a mark stands in what an event says.
 fn says_redacted(body: &Body) -> bool {

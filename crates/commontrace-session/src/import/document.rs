@@ -1,18 +1,21 @@
 //! Files that are one JSON document.
 
+use std::cell::Cell;
 use std::io::Read;
 
 use serde_json::value::RawValue;
 
 use super::desk::{Admission, Desk, Identity, Record};
 use super::found::{SessionKey, short_hash};
-use super::{ImportError, Input, LONGEST_DOCUMENT, json};
+use super::{ImportError, Input, LONGEST_DOCUMENT};
 use crate::Event;
 
 /// A document, redacted.
 pub(crate) struct Document {
     text: String,
     redacted: bool,
+    /// The place that was asked for last: items come in their order, and lines are counted once.
+    last: Cell<(u64, u64)>,
 }
 
 impl Document {
@@ -62,13 +65,10 @@ impl Document {
             std::borrow::Cow::Owned(redacted) => redacted,
             std::borrow::Cow::Borrowed(_) => text,
         };
-        let text = match json::mended(&text) {
-            std::borrow::Cow::Owned(mended) => mended,
-            std::borrow::Cow::Borrowed(_) => text,
-        };
         Some(Self {
             text,
             redacted: found,
+            last: Cell::new((1, 0)),
         })
     }
 
@@ -103,6 +103,7 @@ impl Document {
         let Admission::New(id) = desk.admit(key, identity, raw) else {
             return Ok(());
         };
+        desk.place = self.place(raw);
         let events = make(desk);
         let record = Record {
             id,
@@ -111,6 +112,22 @@ impl Document {
             redacted: self.redacted,
         };
         desk.write(key, record, events)
+    }
+
+    /// Where an item is in the file: its line and first byte. Where something was redacted, only the file is
+    /// known.
+    pub(crate) fn place(&self, item: &str) -> (u64, u64) {
+        let at = (item.as_ptr() as usize).checked_sub(self.text.as_ptr() as usize);
+        let Some(at) = at.filter(|at| !self.redacted && *at < self.text.len()) else {
+            return (1, 0);
+        };
+        let (mut line, mut from) = self.last.get();
+        if at < from as usize {
+            (line, from) = (1, 0);
+        }
+        line += line_at(&self.text.as_bytes()[from as usize..], at - from as usize) - 1;
+        self.last.set((line, at as u64));
+        (line, at as u64)
     }
 
     /// Hands over all members of the document but those of these names, as one record.

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -35,7 +35,7 @@ pub(crate) fn text(member: Member<'_>) -> Option<Cow<'_, str>> {
     let raw = member?.get();
     let body = raw.strip_prefix('"')?.strip_suffix('"')?;
     if body.contains('\\') {
-        serde_json::from_str(raw).ok().map(Cow::Owned)
+        decoded(raw).map(Cow::Owned)
     } else {
         Some(Cow::Borrowed(body))
     }
@@ -93,7 +93,16 @@ pub(crate) fn value(member: Member<'_>) -> Option<Value> {
     if raw.len() > MOST_ITEMS && parts.count() > MOST_ITEMS {
         return None;
     }
-    serde_json::from_str(raw).ok()
+    decoded(raw)
+}
+
+/// What a JSON text says, if need be with what no string can hold replaced.
+fn decoded<T: DeserializeOwned>(raw: &str) -> Option<T> {
+    let decoded = serde_json::from_str(raw).ok();
+    decoded.or_else(|| match mended(raw) {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(mended) => serde_json::from_str(&mended).ok(),
+    })
 }
 
 /// An object with the given members.
@@ -187,7 +196,7 @@ pub(crate) fn parse_time(text: &str) -> Option<DateTime<Utc>> {
 /// Replaces escapes of half a surrogate pair by the one for an unknown character, of the same length.
 ///
 /// Tools that cut texts by UTF-16 units write them; no string can hold them.
-pub(crate) fn mended(record: &str) -> Cow<'_, str> {
+fn mended(record: &str) -> Cow<'_, str> {
     if !(record.contains("\\ud") || record.contains("\\uD")) {
         return Cow::Borrowed(record);
     }

@@ -67,9 +67,9 @@ use sniff::Layout;
 /// The longest file that is read as one JSON document, in bytes.
 pub const LONGEST_DOCUMENT: usize = 64 * 1024 * 1024;
 
-/// A session whose first message begins with this was made by our own tools, which let an agent answer
-/// questions; it is left out, or they would import their own calls.
-pub const OWN_SESSION_MARK: &str = "[commontrace:internal]";
+/// A session whose first message begins with this is left out. Programs write it that let an agent answer
+/// questions about sessions, or they would import their own calls; nothing in this repository does.
+pub(crate) const OWN_SESSION_MARK: &str = "[commontrace:internal]";
 
 /// A format that can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,21 +1,18 @@
 //! Records of files that have one on each line.
 
-use std::borrow::Cow;
 use std::io::BufRead;
 
 use serde_json::value::RawValue;
 
 use super::desk::Desk;
 use super::lines::{Damage, LONGEST_LINE, Lines};
-use super::{ImportError, Input, document, json};
+use super::{ImportError, Input, document};
 
 /// A record, redacted.
 #[derive(Clone, Copy)]
 pub(crate) struct Incoming<'r> {
     /// Its bytes.
     pub(crate) raw: &'r str,
-    /// The same, fit to be parsed.
-    pub(crate) text: &'r str,
     /// Whether anything in it was redacted.
     pub(crate) redacted: bool,
 }
@@ -75,12 +72,11 @@ pub(crate) fn each(
                 }
             };
             let (raw, redacted) = input.redacted(value, desk);
-            let text: Cow<'_, str> = json::mended(&raw);
+            desk.place = (line.number, at);
             take(
                 desk,
                 Incoming {
                     raw: &raw,
-                    text: &text,
                     redacted,
                 },
             )?;

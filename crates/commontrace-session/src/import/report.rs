@@ -24,6 +24,8 @@ pub struct Counts {
     pub skipped: u64,
     /// Records that could not be read.
     pub bad: u64,
+    /// Values of records that are too deep or have too many parts, and are kept as they are written: as texts.
+    pub unparsed: u64,
     /// Events by type.
     pub events: BTreeMap<String, u64>,
     /// Why records were skipped.
@@ -47,11 +49,11 @@ pub struct FileReport {
     /// Whether the last line is only the start of a record, as in a file that is being written. It counts as
     /// bad, and can be read when the file has grown.
     pub ends_within_record: bool,
-    /// The first hundred of the records that could not be read.
+    /// The first hundred of the records that could not be read, and of the values that were not parsed.
     pub damage: Vec<Damaged>,
 }
 
-/// A record that could not be read.
+/// A record that could not be read, or not all of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Damaged {
     /// The line, counted from 1; of a file that is one document, the line of the error in it.
@@ -70,6 +72,7 @@ impl Counts {
         self.duplicate += other.duplicate;
         self.skipped += other.skipped;
         self.bad += other.bad;
+        self.unparsed += other.unparsed;
         self.redacted.add(&other.redacted);
         let maps = [
             (&mut self.events, &other.events),
@@ -92,6 +95,17 @@ impl Counts {
 impl FileReport {
     pub(crate) fn bad(&mut self, line: u64, offset: u64, reason: impl Into<String>) {
         self.counts.bad += 1;
+        self.list(line, offset, reason);
+    }
+
+    pub(crate) fn unparsed(&mut self, (line, offset): (u64, u64)) {
+        self.counts.unparsed += 1;
+        let reason =
+            "a value that is nested too deeply or has too many parts: it is kept as a text";
+        self.list(line, offset, reason);
+    }
+
+    fn list(&mut self, line: u64, offset: u64, reason: impl Into<String>) {
         if self.damage.len() < MOST_LISTED {
             self.damage.push(Damaged {
                 line,

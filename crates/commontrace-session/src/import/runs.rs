@@ -1,8 +1,7 @@
 //! What a command tells besides itself: that tests were run, a commit was made, a pull request opened.
 
-mod outcome;
-mod runner;
-
+use crate::shell::{TestRun, test_run};
+use crate::test_output::{self, Outcome};
 use crate::{Body, Event};
 
 /// The longest summary of a run, in bytes.
@@ -22,7 +21,7 @@ pub(crate) fn told_by(event: &Event) -> Vec<Event> {
     };
     let mut told = Vec::new();
     if ended.is_none()
-        && let Some(run) = runner::tests_in(command)
+        && let Some(run) = test_run(command)
     {
         told.push(test_result(&run, *exit_code, output));
     }
@@ -45,18 +44,20 @@ pub(crate) fn told_by(event: &Event) -> Vec<Event> {
 }
 
 /// What is known of a run by its exit code, as far as that is the tests' own, and by its output.
-fn test_result(run: &runner::Run<'_>, exit_code: Option<i64>, output: &str) -> Body {
-    let seen = outcome::read(output);
+fn test_result(run: &TestRun<'_>, exit_code: Option<i64>, output: &str) -> Body {
+    let seen = test_output::read(output);
     let by_exit = match exit_code {
-        Some(0) if run.owns_success => Some(true),
-        Some(code) if code != 0 && run.owns_failure => Some(false),
+        Some(0) if run.owned.success => Some(true),
+        Some(code) if code != 0 && run.owned.failure => Some(false),
         _ => None,
     };
-    // Output that shows a failure outweighs an exit code that hides it; without either nobody knows.
-    let tests_passed = match (by_exit, seen.passed) {
-        (_, Some(false)) => Some(false),
-        (Some(known), _) => Some(known),
-        (None, passed) => passed,
+    // Output that shows a failure outweighs an exit code that hides it; without either nobody knows. That of a
+    // run in which no test ran says nothing if it is 0.
+    let tests_passed = match (by_exit, seen.outcome) {
+        (_, Some(Outcome::Failed)) | (Some(false), _) => Some(false),
+        (_, Some(Outcome::NothingRan)) => None,
+        (_, Some(Outcome::Passed)) | (Some(true), _) => Some(true),
+        (None, None) => None,
     };
     Body::TestResult {
         tests_passed,
@@ -131,6 +132,11 @@ mod tests {
         assert_eq!(passed("cd x && cargo test", Some(0), ""), Some(true));
         assert_eq!(passed("cargo test", Some(101), ""), Some(false));
         assert_eq!(passed("cargo test", None, ""), None);
+        assert_eq!(passed("npm test", Some(0), "  0 passing (2ms)"), None);
+        assert_eq!(passed("rspec", Some(0), "0 examples, 0 failures"), None);
+        // Whether the tests were run at all is not told.
+        assert_eq!(passed("npm run build && npm test", Some(1), ""), None);
+        assert_eq!(passed("npm run build && npm test", Some(0), ""), Some(true));
         assert_eq!(passed("pytest | tail -5", Some(0), "no summary"), None);
         assert_eq!(
             passed(

@@ -12,6 +12,7 @@ use super::desk::{Desk, Identity};
 use super::document::Document;
 use super::found::{SessionKey, short_hash};
 use super::json::{self, members};
+use super::paths::Roots;
 use super::tools::{self, Used};
 use super::{Format, ImportError};
 use crate::{Actor, Body, Event, diff};
@@ -254,117 +255,71 @@ fn acted(
         desk.state(key).saw_folder(&folder);
     }
     if !action.is_empty() {
-        let (bodies, told) = bodies(desk, key, action, observation.unwrap_or(""), took, memory);
-        for body in bodies {
-            let mut event = Event::new(body);
-            if !told {
-                event
-                    .extra
-                    .insert("position".to_owned(), Value::from("unknown"));
-            }
-            events.push(event);
-        }
+        let roots = &desk.state(key).roots;
+        events.extend(done(roots, action, observation.unwrap_or(""), took, memory));
     }
     memory.see(observation.unwrap_or(""));
     events
 }
 
-/// What an action is, and whether an edit's place is known.
-fn bodies(
-    desk: &mut Desk<'_>,
-    key: &SessionKey,
+/// What came of an action.
+fn done(
+    roots: &Roots,
     action: &str,
     observation: &str,
     took: Option<u64>,
     memory: &Editor,
-) -> (Vec<Body>, bool) {
+) -> Vec<Event> {
     let (first, rest) = action
         .split_once(char::is_whitespace)
         .unwrap_or((action, ""));
     let argument = rest.trim().trim_matches(['"', '\'']);
-    let roots = &desk.state(key).roots;
-    match first {
+    let body = match first {
         "open" if !argument.is_empty() => {
             let path = argument.split_whitespace().next().unwrap_or("");
-            (
-                vec![Body::FileOpen {
-                    file_path: roots.relative(path),
-                }],
-                true,
-            )
+            Body::FileOpen {
+                file_path: roots.relative(path),
+            }
         }
-        "find_file" | "search_dir" | "search_file" => {
-            let body = Body::Search {
-                query: argument.to_owned(),
-                path: None,
-                results: Some(observation.to_owned()),
-            };
-            (vec![body], true)
-        }
+        "find_file" | "search_dir" | "search_file" => Body::Search {
+            query: argument.to_owned(),
+            path: None,
+            results: Some(observation.to_owned()),
+        },
         "edit" => match memory.edit(rest, roots) {
-            Some((path, _)) if refused(observation) => {
-                let message = format!("edit {path}: {}", observation.trim());
-                (vec![Body::Error { message }], true)
-            }
-            Some((path, diff)) => {
-                let placed = diff.is_some();
-                let body = Body::CodeEdit {
-                    file_path: path,
-                    diff: diff.unwrap_or_default(),
-                    snapshot_after: None,
-                };
-                (vec![body], placed)
-            }
-            None => match memory.replacement(rest, roots) {
-                Some((path, _)) if refused(observation) => {
-                    let message = format!("edit {path}: {}", observation.trim());
-                    (vec![Body::Error { message }], true)
-                }
-                Some((path, diff)) => {
-                    let body = Body::CodeEdit {
-                        file_path: path,
-                        diff,
-                        snapshot_after: None,
-                    };
-                    (vec![body], false)
-                }
-                None => (vec![tool(first, argument, observation)], true),
+            Some(edit) if refused(observation) => Body::Error {
+                message: format!("edit {}: {}", edit.path, observation.trim()),
             },
+            Some(edit) => return vec![edit.event()],
+            None => tool(first, argument, observation),
         },
         "str_replace_editor" => {
-            let arguments = editor_arguments(rest);
             let used = Used {
                 name: first,
-                arguments: &arguments,
+                arguments: &editor_arguments(rest),
                 answer: Some(observation),
                 duration_ms: took,
             };
-            let placed = arguments.get("command").and_then(Value::as_str) != Some("str_replace");
-            (tools::bodies(&used, roots), placed)
+            return tools::events(&used, roots);
         }
         "goto" | "scroll_down" | "scroll_up" | "submit" | "exit_forfeit" => {
-            (vec![tool(first, argument, observation)], true)
+            tool(first, argument, observation)
         }
-        "create" if !argument.is_empty() => {
-            let body = Body::CodeEdit {
-                file_path: roots.relative(argument),
-                diff: diff::between(&roots.relative(argument), None, Some("\n")),
-                snapshot_after: None,
-            };
-            (vec![body], true)
-        }
-        _ => {
-            let body = Body::TerminalCommand {
-                command: action.to_owned(),
-                exit_code: None,
-                output: observation.to_owned(),
-                duration_ms: took,
-                cwd: None,
-                ended: None,
-            };
-            (vec![body], true)
-        }
-    }
+        "create" if !argument.is_empty() => Body::CodeEdit {
+            file_path: roots.relative(argument),
+            diff: diff::between(&roots.relative(argument), None, Some("\n")),
+            snapshot_after: None,
+        },
+        _ => Body::TerminalCommand {
+            command: action.to_owned(),
+            exit_code: None,
+            output: observation.to_owned(),
+            duration_ms: took,
+            cwd: None,
+            ended: None,
+        },
+    };
+    vec![Event::new(body)]
 }
 
 fn tool(name: &str, argument: &str, observation: &str) -> Body {

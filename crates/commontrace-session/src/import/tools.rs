@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::paths::Roots;
-use crate::{Body, diff};
+use crate::{Body, Event, diff};
 
 /// A call with what came of it.
 pub(crate) struct Used<'u> {
@@ -42,8 +42,9 @@ const SHELLS: &[&str] = &[
     "terminal_command",
 ];
 
-/// What a call and its answer are: one body, or the call and its result.
-pub(crate) fn bodies(used: &Used<'_>, roots: &Roots) -> Vec<Body> {
+/// What a call and its answer are: one event, or the call and its result. Who did it and when is still to be
+/// said.
+pub(crate) fn events(used: &Used<'_>, roots: &Roots) -> Vec<Event> {
     let name = used.name.to_ascii_lowercase();
     let path = || {
         let path = used.first(&[
@@ -59,29 +60,29 @@ pub(crate) fn bodies(used: &Used<'_>, roots: &Roots) -> Vec<Body> {
     if SHELLS.contains(&&*name)
         && let Some(command) = used.first(&["command", "cmd", "keystrokes", "input"])
     {
-        return vec![Body::TerminalCommand {
+        return vec![Event::new(Body::TerminalCommand {
             command: command.trim_end_matches('\n').to_owned(),
             exit_code: used.answer.and_then(exit_code),
             output: used.answered(),
             duration_ms: used.duration_ms,
             cwd: roots.folder(used.first(&["workdir", "cwd"])),
             ended: None,
-        }];
+        })];
     }
-    let body = match &*name {
+    let event = match &*name {
         "str_replace_editor" | "str_replace_based_edit_tool" | "editor" => editor(used, path()),
-        "think" => used
-            .first(&["thought", "content"])
-            .map(|thought| Body::ReasoningStep {
+        "think" => used.first(&["thought", "content"]).map(|thought| {
+            Event::new(Body::ReasoningStep {
                 content: thought.to_owned(),
-            }),
-        "finish" => used
-            .first(&["message", "outputs"])
-            .map(|said| Body::ReasoningStep {
+            })
+        }),
+        "finish" => used.first(&["message", "outputs"]).map(|said| {
+            Event::new(Body::ReasoningStep {
                 content: said.to_owned(),
-            }),
+            })
+        }),
         "read" | "read_file" | "view" | "open" | "open_file" => {
-            Some(Body::FileOpen { file_path: path() })
+            Some(Event::new(Body::FileOpen { file_path: path() }))
         }
         "grep"
         | "glob"
@@ -90,7 +91,7 @@ pub(crate) fn bodies(used: &Used<'_>, roots: &Roots) -> Vec<Body> {
         | "search_file"
         | "find_file"
         | "search_file_content"
-        | "web_search" => Some(Body::Search {
+        | "web_search" => Some(Event::new(Body::Search {
             query: used
                 .first(&["pattern", "query", "search_term", "file_name"])
                 .unwrap_or("")
@@ -99,25 +100,29 @@ pub(crate) fn bodies(used: &Used<'_>, roots: &Roots) -> Vec<Body> {
                 .first(&["path", "dir", "file", "dir_path"])
                 .map(|path| roots.relative(path)),
             results: Some(used.answered()),
-        }),
+        })),
         "edit" | "replace" => replaced(
             used,
             path(),
             &["old_string", "old_str", "search"],
             &["new_string", "new_str", "replace"],
         ),
-        "write" | "write_file" | "create" | "create_file" => used
-            .first(&["content", "file_text", "text"])
-            .map(|text| Body::CodeEdit {
-                file_path: path(),
-                diff: String::new(),
-                snapshot_after: Some(text.to_owned()),
-            }),
+        "write" | "write_file" | "create" | "create_file" => {
+            used.first(&["content", "file_text", "text"]).map(|text| {
+                Event::new(Body::CodeEdit {
+                    file_path: path(),
+                    diff: String::new(),
+                    snapshot_after: Some(text.to_owned()),
+                })
+            })
+        }
         _ => None,
     };
-    if let Some(body) = body {
-        return vec![body];
-    }
+    event.map_or_else(|| unknown(used), |event| vec![event])
+}
+
+/// A call of a tool for which there is no type of its own, and what it answered.
+fn unknown(used: &Used<'_>) -> Vec<Event> {
     let mut bodies = vec![Body::ToolCall {
         name: used.name.to_owned(),
         arguments: used.arguments.clone(),
@@ -129,28 +134,28 @@ pub(crate) fn bodies(used: &Used<'_>, roots: &Roots) -> Vec<Body> {
             is_error: None,
         });
     }
-    bodies
+    bodies.into_iter().map(Event::new).collect()
 }
 
 /// The editor that several agents share: one tool with a command for each thing to do.
-fn editor(used: &Used<'_>, path: String) -> Option<Body> {
+fn editor(used: &Used<'_>, path: String) -> Option<Event> {
     let failed = used
         .answer
         .is_some_and(|answer| answer.starts_with("ERROR") || answer.starts_with("Error"));
     let command = used.first(&["command"])?;
     if failed && command != "view" {
-        return Some(Body::Error {
+        return Some(Event::new(Body::Error {
             message: format!("{} {command}: {}", used.name, used.answered()),
-        });
+        }));
     }
-    match command {
-        "view" => Some(Body::FileOpen { file_path: path }),
-        "create" => Some(Body::CodeEdit {
+    let body = match command {
+        "view" => Body::FileOpen { file_path: path },
+        "create" => Body::CodeEdit {
             diff: diff::between(&path, None, Some(used.first(&["file_text"]).unwrap_or(""))),
             file_path: path,
             snapshot_after: None,
-        }),
-        "str_replace" => replaced(used, path, &["old_str"], &["new_str"]),
+        },
+        "str_replace" => return replaced(used, path, &["old_str"], &["new_str"]),
         "insert" => {
             let line = used
                 .arguments
@@ -163,24 +168,26 @@ fn editor(used: &Used<'_>, path: String) -> Option<Body> {
             let mut diff = diff::header(&path, true, true);
             let lines = ended.split_inclusive('\n').map(|line| ('+', line));
             diff::push_hunk(&mut diff, line, line, lines);
-            Some(Body::CodeEdit {
+            Body::CodeEdit {
                 file_path: path,
                 diff,
                 snapshot_after: None,
-            })
+            }
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    Some(Event::new(body))
 }
 
-/// An edit of which the place in the file is not told: the hunk begins at line 1.
-fn replaced(used: &Used<'_>, path: String, old: &[&str], new: &[&str]) -> Option<Body> {
+/// An edit of which the place in the file is not told.
+fn replaced(used: &Used<'_>, path: String, old: &[&str], new: &[&str]) -> Option<Event> {
     let (old, new) = (used.first(old)?, used.first(new).unwrap_or(""));
-    Some(Body::CodeEdit {
+    let edit = Event::new(Body::CodeEdit {
         diff: diff::between(&path, Some(&ended(old)), Some(&ended(new))),
         file_path: path,
         snapshot_after: None,
-    })
+    });
+    Some(edit.with_place_unknown())
 }
 
 /// The text with a line break at its end, unless it is empty.

@@ -219,6 +219,17 @@ pub struct Field {
     need: Need,
 }
 
+#[cfg(test)]
+impl Field {
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub fn is_required(&self) -> bool {
+        self.need == Need::Always
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Need {
     Always,

@@ -191,3 +191,45 @@ fn what_is_shown_of_a_fault_is_bounded() {
     let many = json!({"events": vec![json!({}); 5_000]});
     assert!(faults(events(many)).len() <= 100);
 }
+
+#[test]
+fn every_type_of_event_can_be_posted_with_the_members_that_it_has() {
+    let schema = serde_json::to_value(schemars::schema_for!(Body)).expect("a schema is JSON");
+    let types = schema["oneOf"]
+        .as_array()
+        .expect("one schema for each type");
+    assert!(types.len() >= 18, "{}", types.len());
+    for of_type in types {
+        let name = of_type["properties"]["event_type"]["const"]
+            .as_str()
+            .expect("a type has a name");
+        let data = &of_type["properties"]["data"];
+        let wanted = fields::of(name).unwrap_or_else(|| panic!("{name} cannot be posted"));
+        let mut known: Vec<&str> = wanted.iter().map(|field| field.name()).collect();
+        known.sort_unstable();
+        let members: Vec<&String> = data["properties"]
+            .as_object()
+            .expect("data has members")
+            .keys()
+            .collect();
+        assert_eq!(known, members, "{name}");
+        let required: Vec<&str> = data["required"]
+            .as_array()
+            .map(|names| names.iter().filter_map(Value::as_str).collect())
+            .unwrap_or_default();
+        let mut least = Map::new();
+        for field in wanted {
+            assert_eq!(
+                field.is_required(),
+                required.contains(&field.name()),
+                "{name}.{}",
+                field.name()
+            );
+            if field.is_required() {
+                least.insert(field.name().to_owned(), "x".into());
+            }
+        }
+        let posted = events(json!({ "events": [event(name, least)] })).expect(name);
+        assert_eq!(posted.events[0].body.name(), name);
+    }
+}

@@ -1,5 +1,7 @@
 //! Appending events: each once, numbered without gaps, at a cost that does not grow with the session.
 
+pub(super) mod changed;
+
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
@@ -43,7 +45,7 @@ pub struct Append {
     /// How many events the session must have, if the client cares.
     pub expected_seq: Option<i64>,
     /// How to tell a repeated request. The answer's `appended_events`, `duplicates` and `last_seq` are
-    /// filled in.
+    /// filled in, and a warning is added to its `warnings` where there is cause.
     pub idempotency: Option<Idempotency>,
 }
 
@@ -56,6 +58,8 @@ pub enum AppendEvents {
         appended: i64,
         /// How many the session has.
         last_seq: i64,
+        /// The ids of those that were there with other content, which stays as it was.
+        changed: Vec<String>,
     },
     /// The account has no such session.
     Unknown,
@@ -127,7 +131,8 @@ async fn append_to(
         return refusal(tx, user, id, append.expected_seq).await;
     };
     let before = claimed - append.events.len() as i64;
-    let last_seq = store(tx, session, before, begun, &append.events).await?;
+    let Stored { last_seq, known } = store(tx, session, before, begun, &append.events).await?;
+    let changed = changed::of(tx, session, &known).await?;
     if last_seq != before {
         blobs::put(tx, session, &append.blobs, now).await?;
     }
@@ -147,13 +152,20 @@ async fn append_to(
         request.response["appended_events"] = appended.into();
         request.response["duplicates"] = (append.events.len() as i64 - appended).into();
         request.response["last_seq"] = last_seq.into();
+        if let Some(warnings) = request.response["warnings"].as_array_mut() {
+            warnings.extend(changed::warning(&changed).map(Value::from));
+        }
         // The row is held: nobody else can have noted it meanwhile for this session, and for another one
         // it is another request.
         if let Some(earlier) = idempotency::remember(tx, user, &request, now).await? {
             return Ok(earlier.into());
         }
     }
-    Ok(AppendEvents::Appended { appended, last_seq })
+    Ok(AppendEvents::Appended {
+        appended,
+        last_seq,
+        changed,
+    })
 }
 
 /// Says why nothing was appended.
@@ -179,14 +191,22 @@ async fn refusal(
     })
 }
 
-/// Stores events behind the one numbered `before`, and returns the last one's number.
-pub(super) async fn store(
+/// What came of storing events.
+pub(super) struct Stored<'e> {
+    /// The number of the last event of the session.
+    pub(super) last_seq: i64,
+    /// Those that the session had already, by their ids.
+    known: Vec<&'e NewEvent>,
+}
+
+/// Stores events behind the one numbered `before`.
+pub(super) async fn store<'e>(
     tx: &mut Tx<'_>,
     session: SessionKey,
     before: i64,
     begun: DateTime<Utc>,
-    events: &[NewEvent],
-) -> Result<i64> {
+    events: &'e [NewEvent],
+) -> Result<Stored<'e>> {
     let mut at = begun;
     if events.first().is_some_and(|first| first.at.is_none())
         && let Some(last) = moment_of(tx, session, before).await?
@@ -200,7 +220,10 @@ pub(super) async fn store(
         rows.push(Row { seq, at, event });
     }
     if insert(tx, session, &rows).await? == rows.len() as u64 {
-        return Ok(before + rows.len() as i64);
+        return Ok(Stored {
+            last_seq: before + rows.len() as i64,
+            known: Vec::new(),
+        });
     }
     // Some were there before, which leaves gaps: those that are new are numbered again.
     let stored: HashSet<String> = on_tx!(tx, |db| sqlx::query_scalar::<_, String>(
@@ -212,6 +235,10 @@ pub(super) async fn store(
     .await)?
     .into_iter()
     .collect();
+    let known = events
+        .iter()
+        .filter(|event| !stored.contains(&event.id))
+        .collect();
     let mut seen = HashSet::new();
     rows.retain(|row| {
         let id = row.event.id.as_str();
@@ -221,7 +248,10 @@ pub(super) async fn store(
         row.seq = seq;
     }
     insert(tx, session, &rows).await?;
-    Ok(before + rows.len() as i64)
+    Ok(Stored {
+        last_seq: before + rows.len() as i64,
+        known,
+    })
 }
 
 /// Returns when the event with this number happened.

@@ -152,7 +152,7 @@ async fn create(
         "UPDATE sessions SET last_seq = $2 WHERE key = $1"
     )
     .bind(new.key)
-    .bind(stored)
+    .bind(stored.last_seq)
     .execute(db)
     .await
     .map(drop))?;

@@ -12,6 +12,7 @@ mod delete;
 mod read;
 mod runs;
 
+pub use append::changed::warning as changed_warning;
 pub use append::{Append, AppendEvents, NewEvent, SESSION_EVENTS_MAX};
 pub use blobs::NewBlob;
 pub use create::{CreateSession, NewSession};

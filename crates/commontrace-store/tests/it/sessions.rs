@@ -85,7 +85,11 @@ async fn events_are_stored_once_by_their_ids_and_numbered_without_gaps(
     let store = TestStore::on(engine).await;
     let ada = store.register("ada").await;
     let key = create(&store, a_session(ada, "s")).await;
-    let appended = |appended, last_seq| AppendEvents::Appended { appended, last_seq };
+    let appended = |appended, last_seq| AppendEvents::Appended {
+        appended,
+        last_seq,
+        changed: Vec::new(),
+    };
     let first = vec![event("a", None), event("b", None)];
     assert_eq!(
         append(&store, ada, "s", first.clone()).await,
@@ -161,7 +165,8 @@ async fn who_expects_another_number_of_events_appends_nothing(
         try_append(expecting(0, "a")).await,
         AppendEvents::Appended {
             appended: 1,
-            last_seq: 1
+            last_seq: 1,
+            changed: Vec::new()
         }
     );
     assert_eq!(

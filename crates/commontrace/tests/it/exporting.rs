@@ -63,6 +63,29 @@ async fn what_was_exported_and_imported_elsewhere_has_the_same_events() {
 }
 
 #[tokio::test]
+async fn a_trajectory_is_checked_and_what_is_wrong_is_named_with_its_place() {
+    let place = imported(Sqlite).await;
+    let export = ["sessions", "export", ID, "--format", "atif"];
+    let written = place.run(&export).await.ok();
+    let validate = ["sessions", "validate", "-"];
+    let said = place.run_with_input(&validate, written.as_bytes()).await;
+    assert_eq!(said.ok(), "standard input is valid ATIF\n");
+
+    let mut broken: Value = serde_json::from_str(&written).unwrap();
+    broken["steps"][0]["source"] = "nobody".into();
+    let file = place.write("broken.json", broken.to_string());
+    let file = file.display().to_string();
+    let ran = place.run(&["sessions", "validate", &file]).await;
+    ran.failed(1, &[&file, "a rule of ATIF"]);
+    assert!(ran.stdout.starts_with("steps[0].source: "), "{ran:?}");
+
+    let ran = place.run_with_input(&validate, b"{").await;
+    ran.failed(1, &["standard input", "no JSON document", "line 1"]);
+    let ran = place.run(&["sessions", "validate", "nowhere.json"]).await;
+    ran.failed(1, &["cannot read nowhere.json"]);
+}
+
+#[tokio::test]
 async fn a_file_is_replaced_by_a_whole_one_or_left_alone() {
     let place = imported(Sqlite).await;
     let file = place.write("out/session.json", "what was here before");

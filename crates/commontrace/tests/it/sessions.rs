@@ -52,6 +52,24 @@ async fn a_recording_is_imported_once_however_often_and_redacted(
 }
 
 #[tokio::test]
+async fn an_event_that_is_recorded_otherwise_the_next_time_is_counted() {
+    let place = Place::new();
+    let file = place
+        .write("a.jsonl", recording(true))
+        .display()
+        .to_string();
+    let import = ["sessions", "import", &file];
+    let first = place.run(&import).await.ok();
+    assert!(!first.contains("other content"), "{first}");
+    place.write("a.jsonl", recording(true).replace("thanks", "no"));
+    let second = place.run(&import).await.ok();
+    assert!(
+        second.contains("1 of the known events have other content than what is stored"),
+        "{second}"
+    );
+}
+
+#[tokio::test]
 async fn a_damaged_line_costs_that_line_and_its_place_is_told() {
     let place = Place::new();
     let recording = recording(true);

@@ -102,7 +102,7 @@ fn said(scene: &Scene<'_>, text: &str, failed: bool) -> Event {
 
 fn call(desk: &mut Desk<'_>, scene: &Scene<'_>, block: Block<'_>, events: &mut Vec<Event>) {
     let name = json::string(block.name);
-    let arguments = json::value(block.input).unwrap_or(Value::Null);
+    let arguments = desk.value(block.input);
     let mut call = Call {
         id: json::string(block.id),
         record: scene.uuid.clone(),

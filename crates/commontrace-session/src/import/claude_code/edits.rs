@@ -55,9 +55,7 @@ pub(super) fn event(call: &Call, path: String, twin: &Twin<'_>) -> Event {
         snapshot_after: snapshot,
     });
     if !placed {
-        event
-            .extra
-            .insert("position".to_owned(), Value::from("unknown"));
+        event = event.with_place_unknown();
     }
     if json::flag(twin.user_modified) == Some(true) {
         event

@@ -184,14 +184,14 @@ struct Reading<'f> {
     agent: Option<String>,
     /// The call that set the agent to work.
     set_to_work_by: Option<String>,
-    /// Records that came before any that names a session.
-    held: Vec<(String, bool)>,
+    /// Records that came before any that names a session, each with whether it was redacted and its place.
+    held: Vec<(String, bool, (u64, u64))>,
     held_bytes: usize,
 }
 
 impl Reading<'_> {
     fn take(&mut self, desk: &mut Desk<'_>, record: Incoming<'_>) -> Result<(), ImportError> {
-        let Ok(line) = serde_json::from_str::<Line<'_>>(record.text) else {
+        let Ok(line) = serde_json::from_str::<Line<'_>>(record.raw) else {
             desk.report.skip("a record with one member twice");
             return Ok(());
         };
@@ -209,16 +209,19 @@ impl Reading<'_> {
                 desk.report
                     .skip("of no session: the lines before the first that names one are too many");
             } else {
-                self.held.push((record.raw.to_owned(), record.redacted));
+                self.held
+                    .push((record.raw.to_owned(), record.redacted, desk.place));
             }
             return Ok(());
         };
-        for (raw, redacted) in std::mem::take(&mut self.held) {
-            let text = json::mended(&raw);
-            if let Ok(line) = serde_json::from_str::<Line<'_>>(&text) {
+        let place = desk.place;
+        for (raw, redacted, place) in std::mem::take(&mut self.held) {
+            desk.place = place;
+            if let Ok(line) = serde_json::from_str::<Line<'_>>(&raw) {
                 self.line(desk, &key, line, &raw, redacted)?;
             }
         }
+        desk.place = place;
         self.line(desk, &key, line, record.raw, record.redacted)
     }
 

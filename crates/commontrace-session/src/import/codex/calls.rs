@@ -35,8 +35,7 @@ pub(super) fn events(desk: &mut Desk<'_>, scene: &Scene<'_>, kind: &str) -> Vec<
         "function_call" => {
             let arguments = json::text(payload.arguments)
                 .and_then(|text| serde_json::from_str(&text).ok())
-                .or_else(|| json::value(payload.arguments))
-                .unwrap_or(Value::Null);
+                .unwrap_or_else(|| desk.value(payload.arguments));
             call(desk, scene, json::string(payload.name), arguments)
         }
         "custom_tool_call" => {
@@ -44,7 +43,7 @@ pub(super) fn events(desk: &mut Desk<'_>, scene: &Scene<'_>, kind: &str) -> Vec<
             call(desk, scene, json::string(payload.name), input)
         }
         "local_shell_call" => {
-            let action = json::value(payload.action).unwrap_or(Value::Null);
+            let action = desk.value(payload.action);
             call(desk, scene, kind.to_owned(), action)
         }
         "web_search_call" => search(scene),

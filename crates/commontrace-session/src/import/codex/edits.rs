@@ -27,12 +27,11 @@ pub(super) fn edits(state: &State, call: &Call, changes: Vec<patch::Change>) -> 
                 Value::from(state.roots.relative(&change.path)),
             );
         }
-        if !change.placed {
+        if change.placed {
             event
-                .extra
-                .insert("position".to_owned(), Value::from("unknown"));
+        } else {
+            event.with_place_unknown()
         }
-        event
     };
     changes.into_iter().enumerate().map(edit).collect()
 }

@@ -173,7 +173,6 @@ pub(crate) fn read_document(
     for item in whole.session.into_iter().chain(json::items(whole.items)) {
         let record = Incoming {
             raw: item.get(),
-            text: item.get(),
             redacted: document.redacted(),
         };
         file.take(desk, record)?;
@@ -236,11 +235,11 @@ impl Reading {
     }
 
     fn take(&mut self, desk: &mut Desk<'_>, record: Incoming<'_>) -> Result<(), ImportError> {
-        let Ok(line) = serde_json::from_str::<Line<'_>>(record.text) else {
+        let Ok(line) = serde_json::from_str::<Line<'_>>(record.raw) else {
             desk.report.skip("a record with one member twice");
             return Ok(());
         };
-        let (kind, payload) = self.opened(&line, record.text);
+        let (kind, payload) = self.opened(&line, record.raw);
         let payload: Payload<'_> = json::object(payload).unwrap_or_default();
         if kind == "session_meta" {
             self.meta(&payload);

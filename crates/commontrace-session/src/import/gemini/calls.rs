@@ -56,7 +56,7 @@ pub(super) fn events(desk: &mut Desk<'_>, scene: &Scene<'_>, call: ToolCall<'_>)
     let made = Call {
         record: id.clone(),
         name: json::string(call.name),
-        arguments: json::value(call.args).unwrap_or(Value::Null),
+        arguments: desk.value(call.args),
         size: call.args.map_or(0, |args| args.get().len()),
         at: start.or(end),
         actor: scene.actor.clone(),
@@ -66,17 +66,17 @@ pub(super) fn events(desk: &mut Desk<'_>, scene: &Scene<'_>, call: ToolCall<'_>)
     };
     let text = text_of(call.result);
     let state = desk.state(scene.key);
-    let bodies = match json::text(call.status).as_deref() {
-        Some("cancelled") => vec![denied(&made)],
+    let happened = match json::text(call.status).as_deref() {
+        Some("cancelled") => vec![made.event(denied(&made))],
         Some("error") => {
             let message = if text.is_empty() {
                 json::string(call.display)
             } else {
                 text
             };
-            vec![Body::Error {
+            vec![made.event(Body::Error {
                 message: format!("{}: {message}", made.name),
-            }]
+            })]
         }
         Some("success") => {
             let took = start.zip(end).and_then(|(start, end)| {
@@ -96,8 +96,7 @@ pub(super) fn events(desk: &mut Desk<'_>, scene: &Scene<'_>, call: ToolCall<'_>)
     };
     state.answered(&made.id);
     let mut events: Vec<Event> = Vec::new();
-    for body in bodies {
-        let mut event = made.event(body);
+    for mut event in happened {
         event.id = match (&event.body, events.is_empty()) {
             (Body::ToolCall { .. }, _) => format!("{}#call", made.id),
             _ => made.id.clone(),
@@ -161,7 +160,7 @@ fn finished(
     text: String,
     display: Member<'_>,
     duration_ms: Option<u64>,
-) -> Vec<Body> {
+) -> Vec<Event> {
     let path = || {
         let path = call
             .first(&["file_path", "absolute_path", "path", "dir_path"])
@@ -208,30 +207,31 @@ fn finished(
                 results: Some(text),
             }
         }
-        "write_file" | "replace" | "edit" => edit(call, path(), &text, display),
+        "write_file" | "replace" | "edit" => return vec![edit(call, path(), &text, display)],
         _ => {
             return vec![
-                Body::ToolCall {
+                call.event(Body::ToolCall {
                     name: call.name.clone(),
                     arguments: call.arguments.clone(),
-                },
-                Body::ToolResult {
+                }),
+                call.event(Body::ToolResult {
                     name: Some(call.name.clone()),
                     content: text,
                     is_error: Some(false),
-                },
+                }),
             ];
         }
     };
-    vec![body]
+    vec![call.event(body)]
 }
 
-fn edit(call: &Call, path: String, answer: &str, display: Member<'_>) -> Body {
+fn edit(call: &Call, path: String, answer: &str, display: Member<'_>) -> Event {
     let display: Display<'_> = json::object(display).unwrap_or_default();
     let before = json::text(display.before);
     let after = json::text(display.after);
     let written = call.text("content");
     let mut snapshot_after = None;
+    let mut placed = true;
     let diff = if let (Some(before), Some(after)) = (&before, &after) {
         let before = Some(&**before).filter(|before| !before.is_empty());
         diff::between(&path, before, Some(after))
@@ -248,6 +248,7 @@ fn edit(call: &Call, path: String, answer: &str, display: Member<'_>) -> Body {
             String::new()
         }
     } else {
+        placed = false;
         let lines = |name| {
             call.text(name)
                 .map(|text| format!("{}\n", text.trim_end_matches('\n')))
@@ -258,9 +259,14 @@ fn edit(call: &Call, path: String, answer: &str, display: Member<'_>) -> Body {
             lines("new_string").as_deref(),
         )
     };
-    Body::CodeEdit {
+    let edit = call.event(Body::CodeEdit {
         file_path: path,
         diff,
         snapshot_after,
+    });
+    if placed {
+        edit
+    } else {
+        edit.with_place_unknown()
     }
 }

@@ -110,6 +110,7 @@ pub(crate) fn read_document(
     let key = file.meta(desk, &meta);
     document.rest(desk, &key, &["messages"])?;
     for message in json::items(meta.messages) {
+        desk.place = document.place(message.get());
         file.hold(desk, message.get(), document.redacted())?;
     }
     file.end(desk)
@@ -120,6 +121,8 @@ struct Held {
     id: String,
     raw: String,
     redacted: bool,
+    /// Where in the file it stands.
+    place: (u64, u64),
 }
 
 struct Reading {
@@ -159,8 +162,8 @@ impl Reading {
     }
 
     fn take(&mut self, desk: &mut Desk<'_>, record: Incoming<'_>) -> Result<(), ImportError> {
-        let change: Change<'_> = serde_json::from_str(record.text).unwrap_or_default();
-        let meta: Meta<'_> = serde_json::from_str(record.text).unwrap_or_default();
+        let change: Change<'_> = serde_json::from_str(record.raw).unwrap_or_default();
+        let meta: Meta<'_> = serde_json::from_str(record.raw).unwrap_or_default();
         if let Some(set) = json::object::<Meta<'_>>(change.set) {
             let key = self.meta(desk, &set);
             let all = json::items(set.messages);
@@ -188,7 +191,7 @@ impl Reading {
             }
             return Ok(());
         }
-        self.hold(desk, record.text, record.redacted)
+        self.hold(desk, record.raw, record.redacted)
     }
 
     /// Takes what a record says of the session.
@@ -245,6 +248,7 @@ impl Reading {
             id: id.into_owned(),
             raw: raw.to_owned(),
             redacted,
+            place: desk.place,
         };
         let place = self.places.get(&new.id).copied();
         match place.and_then(|at| self.held.get_mut(at)) {
@@ -314,6 +318,7 @@ impl Reading {
             let Admission::New(id) = desk.admit(&key, Identity::Content, &held.raw) else {
                 continue;
             };
+            desk.place = held.place;
             let message: Message<'_> = serde_json::from_str(&held.raw).unwrap_or_default();
             let scene = Scene {
                 key: &key,

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Step;
-use crate::diff;
 use crate::import::json::{self, members};
 use crate::import::paths::Roots;
 use crate::import::tools;
+use crate::{Body, Event, diff};
 
 members!(
     /// The state of the editor after a step: an object, or in older files the text of one.
@@ -139,32 +139,32 @@ impl Editor {
             .collect();
     }
 
-    /// What `'old' 'new'` asks to be replaced in the open file.
-    pub(super) fn replacement(&self, rest: &str, roots: &Roots) -> Option<(String, String)> {
-        let path = &*roots.relative(self.open.as_deref()?);
-        let mut words = quoted(rest).into_iter();
-        let (old, new) = (words.next()?, words.next()?);
-        Some((
-            path.to_owned(),
-            diff::between(path, Some(&tools::ended(&old)), Some(&tools::ended(&new))),
-        ))
+    /// What is asked of the open file: `4:4\nnew lines\nend_of_edit`, or `'old' 'new'`.
+    pub(super) fn edit(&self, rest: &str, roots: &Roots) -> Option<Edit> {
+        let path = roots.relative(self.open.as_deref()?);
+        let named = self.lines(rest, &path);
+        let placed = matches!(named, Some(Some(_)));
+        let diff = match named {
+            Some(diff) => diff.unwrap_or_default(),
+            None => replacement(rest, &path)?,
+        };
+        Some(Edit { path, diff, placed })
     }
 
-    /// The file and the diff of `4:4\nnew lines\nend_of_edit`; no diff if the old lines were not shown.
-    pub(super) fn edit(&self, rest: &str, roots: &Roots) -> Option<(String, Option<String>)> {
-        let path = roots.relative(self.open.as_deref()?);
+    /// The diff of an edit that names lines; none if the old ones were not shown.
+    fn lines(&self, rest: &str, path: &str) -> Option<Option<String>> {
         let (range, text) = rest.split_once('\n')?;
         let (first, last) = range.trim().split_once(':')?;
         let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
         let text = text.trim_end().strip_suffix("end_of_edit").unwrap_or(text);
         if first == 0 || last < first || last - first > 100_000 {
-            return Some((path, None));
+            return Some(None);
         }
         let old: Option<Vec<String>> = (first..=last)
             .map(|line| Some(format!("{}\n", self.shown.get(&line)?)))
             .collect();
-        let diff = old.map(|old| {
-            let mut out = diff::header(&path, true, true);
+        Some(old.map(|old| {
+            let mut out = diff::header(path, true, true);
             let new = tools::ended(text);
             let lines = old
                 .iter()
@@ -172,8 +172,42 @@ impl Editor {
                 .chain(new.split_inclusive('\n').map(|line| ('+', line)));
             diff::push_hunk(&mut out, first - 1, first - 1, lines);
             out
+        }))
+    }
+}
+
+/// The diff of an edit that names what is replaced and by what.
+fn replacement(rest: &str, path: &str) -> Option<String> {
+    let mut words = quoted(rest).into_iter();
+    let (old, new) = (words.next()?, words.next()?);
+    Some(diff::between(
+        path,
+        Some(&tools::ended(&old)),
+        Some(&tools::ended(&new)),
+    ))
+}
+
+/// What is asked of a file.
+pub(super) struct Edit {
+    pub(super) path: String,
+    diff: String,
+    /// Whether it is known where in the file.
+    placed: bool,
+}
+
+impl Edit {
+    /// The event of it, if it was done.
+    pub(super) fn event(self) -> Event {
+        let edit = Event::new(Body::CodeEdit {
+            file_path: self.path,
+            diff: self.diff,
+            snapshot_after: None,
         });
-        Some((path, diff))
+        if self.placed {
+            edit
+        } else {
+            edit.with_place_unknown()
+        }
     }
 }
 

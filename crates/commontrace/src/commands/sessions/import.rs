@@ -139,10 +139,11 @@ fn tell(report: &FileReport, json: bool) {
             report.file, damaged.line, damaged.offset, damaged.reason
         ));
     }
-    let more = report.counts.bad - report.damage.len() as u64;
+    let told = report.counts.bad + report.counts.unparsed;
+    let more = told - report.damage.len() as u64;
     if more > 0 {
         complain(&format!(
-            "{}: {more} more records could not be read",
+            "{}: {more} more records could not be read whole",
             report.file
         ));
     }
@@ -163,6 +164,12 @@ fn summary(read: &Read, stored: Imported) {
         say(format_args!(
             "{bad} damaged records, {skipped} left out on purpose, {} events of sessions that are another's or full",
             stored.refused
+        ));
+    }
+    if stored.changed > 0 {
+        say(format_args!(
+            "{} of the known events have other content than what is stored, which stays",
+            stored.changed
         ));
     }
     for rule in redacted.rules() {

@@ -5,6 +5,7 @@ mod export;
 mod import;
 mod list;
 mod prune;
+mod validate;
 mod watch;
 
 use commontrace_core::UserId;
@@ -22,6 +23,8 @@ pub enum Command {
     Import(import::Args),
     /// Write a session in a format that others read
     Export(export::Args),
+    /// Check a file against the rules of ATIF
+    Validate(validate::Args),
     /// List sessions, newest first
     List(list::Args),
     /// Delete sessions that nothing was added to for long
@@ -43,6 +46,7 @@ pub async fn run(config: Config, env: Environment, command: Command) -> Result<(
     match command {
         Command::Import(args) => import::run(config, args).await,
         Command::Export(args) => export::run(config, args).await,
+        Command::Validate(args) => validate::run(&args),
         Command::List(args) => list::run(config, args).await,
         Command::Prune(args) => prune::run(config, args).await,
         Command::Watch(args) => watch::run(config, env, args).await,
