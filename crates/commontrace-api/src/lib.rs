@@ -5,6 +5,7 @@
 
 pub mod amendments;
 pub mod evidence;
+pub mod finalize;
 pub mod health;
 pub mod keys;
 pub mod moderation;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::evidence::Evidence;
+use crate::finalize::RunRequest;
 use crate::{Bounded, Timestamp};
 
 /// A session to record. Members that are not named here are kept.
@@ -321,16 +322,12 @@ pub struct FinalizeQuery {
     /// long as the server allows, or not at all with `Prefer: respond-async`.
     #[serde(default)]
     pub wait: Option<Bounded<0, 3600>>,
-    /// How often the tests run on each side.
-    #[serde(default = "three")]
-    pub repeats: Bounded<1, 10>,
+    /// How often the tests run on each side; 3 unless said otherwise.
+    #[serde(default)]
+    pub repeats: Option<Bounded<1, 10>>,
     /// What is taken for the fix.
     #[serde(default)]
-    pub fix: FixSource,
-}
-
-fn three() -> Bounded<1, 10> {
-    Bounded::new(3)
+    pub fix: Option<FixSource>,
 }
 
 /// What is taken for a session's fix.
@@ -364,6 +361,8 @@ pub struct RunBody {
     pub run_id: RunId,
     /// `queued`, `preparing`, `running`, `judging`, `done`, `failed` or `cancelled`.
     pub state: String,
+    /// What was asked for, with the hashes of the files of tests in place of the files.
+    pub request: RunRequest,
     /// It is about the session's events up to this number.
     pub events_through_seq: i64,
     /// Where it is in more detail.

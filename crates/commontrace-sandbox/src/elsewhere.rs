@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Launcher, Outcome, Spec};
+use crate::{Error, Launcher, Outcome, Spec, Wanted};
 
 /// No program is a launcher here.
 pub fn launched() -> Option<ExitCode> {
@@ -23,10 +23,30 @@ pub async fn run(
     _log: &Path,
     _cancel: &CancellationToken,
 ) -> Result<Outcome, Error> {
-    Err(Error::Unavailable {
+    Err(unavailable())
+}
+
+/// Removes nothing.
+///
+/// # Errors
+/// Always.
+pub async fn reap_containers(_wanted: &Wanted, _socket: Option<&Path>) -> Result<(), Error> {
+    Err(unavailable())
+}
+
+/// Knows no image.
+///
+/// # Errors
+/// Always.
+pub async fn image_id(_wanted: &Wanted, _socket: Option<&Path>) -> Result<Option<String>, Error> {
+    Err(unavailable())
+}
+
+fn unavailable() -> Error {
+    Error::Unavailable {
         reason: "this system is not Linux".into(),
         hint: "run this program on Linux, for example in a virtual machine".into(),
-    })
+    }
 }
 
 /// Reads nothing.

@@ -41,6 +41,8 @@ mod supervise;
 mod toolchains;
 
 pub use check::{Finding, check};
+#[cfg(target_os = "linux")]
+pub use engine::{image_id, reap_containers};
 pub use error::Error;
 #[cfg(target_os = "linux")]
 pub use launch::launched;
@@ -59,4 +61,4 @@ pub use toolchains::{Toolchains, toolchain_binds};
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
 #[cfg(not(target_os = "linux"))]
-pub use elsewhere::{launched, read_beneath, run};
+pub use elsewhere::{image_id, launched, read_beneath, reap_containers, run};

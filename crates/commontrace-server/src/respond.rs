@@ -7,7 +7,7 @@ use aide::generate::GenContext;
 use aide::openapi::{self, Operation};
 use axum::Json;
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::Stream;
@@ -124,6 +124,92 @@ impl<T: JsonSchema> OperationOutput for Streamed<T> {
         operation: &mut Operation,
     ) -> Vec<(Option<openapi::StatusCode>, openapi::Response)> {
         Json::<T>::inferred_responses(ctx, operation)
+    }
+}
+
+/// 200 with bytes as they are kept, for programs and not for browsers to show; 304 for who has them.
+#[derive(Debug)]
+pub struct Download {
+    /// The bytes and what a file with them is called; nothing for who has them.
+    content: Option<(Vec<u8>, String)>,
+    /// What tells them from others.
+    tag: String,
+}
+
+impl Download {
+    /// Sends bytes. `name` and `tag` have only letters, digits, dots and hyphens.
+    pub fn new(bytes: Vec<u8>, name: String, tag: String) -> Self {
+        Self {
+            content: Some((bytes, name)),
+            tag,
+        }
+    }
+
+    /// Says that the client has them.
+    pub fn not_modified(tag: String) -> Self {
+        Self { content: None, tag }
+    }
+
+    /// Returns whether the client says that it has what this tag is of.
+    pub fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+        let quoted = format!("\"{tag}\"");
+        headers
+            .get_all(header::IF_NONE_MATCH)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(|part| part.trim())
+            .any(|part| part == "*" || part.strip_prefix("W/").unwrap_or(part) == quoted)
+    }
+}
+
+impl IntoResponse for Download {
+    fn into_response(self) -> Response {
+        let mut headers = HeaderMap::new();
+        if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", self.tag)) {
+            headers.insert(header::ETAG, tag);
+        }
+        let Some((bytes, name)) = self.content else {
+            return (StatusCode::NOT_MODIFIED, headers).into_response();
+        };
+        let kind = HeaderValue::from_static(OCTETS);
+        headers.insert(header::CONTENT_TYPE, kind);
+        let disposition = format!("attachment; filename=\"{name}\"");
+        if let Ok(disposition) = HeaderValue::from_str(&disposition) {
+            headers.insert(header::CONTENT_DISPOSITION, disposition);
+        }
+        (headers, bytes).into_response()
+    }
+}
+
+/// How bytes are called where content is described.
+const OCTETS: &str = "application/octet-stream";
+
+impl OperationOutput for Download {
+    type Inner = Self;
+
+    fn operation_response(_: &mut GenContext, _: &mut Operation) -> Option<openapi::Response> {
+        let content = openapi::MediaType::default();
+        Some(openapi::Response {
+            description: "The bytes, as they are kept.".to_owned(),
+            content: [(OCTETS.to_owned(), content)].into_iter().collect(),
+            ..Default::default()
+        })
+    }
+
+    fn inferred_responses(
+        ctx: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<openapi::StatusCode>, openapi::Response)> {
+        let unchanged = openapi::Response {
+            description: "The client has them, by its `If-None-Match`.".to_owned(),
+            ..Default::default()
+        };
+        Self::operation_response(ctx, operation)
+            .map(|response| (Some(openapi::StatusCode::Code(200)), response))
+            .into_iter()
+            .chain([(Some(openapi::StatusCode::Code(304)), unchanged)])
+            .collect()
     }
 }
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::hex;
+use crate::logs::KeptLog;
 use crate::report::Parsed;
 use crate::runner::{End, Limits};
 
@@ -58,6 +59,9 @@ pub struct Record {
     pub isolation: String,
     /// How long it took.
     pub duration_ms: u64,
+    /// Its whole output, where that is kept.
+    #[serde(default)]
+    pub log: Option<KeptLog>,
 }
 
 /// A folder of earlier runs.
@@ -143,6 +147,7 @@ mod tests {
             tail: String::new(),
             isolation: "none".into(),
             duration_ms: 1,
+            log: None,
         }
     }
 

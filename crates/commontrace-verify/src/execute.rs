@@ -8,6 +8,7 @@ use crate::cache::{Cache, Key, Record};
 use crate::collect;
 use crate::decide::SideRun;
 use crate::git::{GitError, Repository, TreeId, remove_folder};
+use crate::logs;
 use crate::outcome::TestResult;
 use crate::plan::{Instrumented, environment, instrument};
 use crate::progress::Progress;
@@ -119,7 +120,7 @@ impl Executor<'_> {
             self.request.setup_network,
         );
         let anywhere = self.prepared(&recipe, &anywhere);
-        let identity = self.runner().identity();
+        let identity = self.runner().identity().await;
         let tree_name = tree.to_string();
         let mut ran = Ran {
             summary: SideSummary {
@@ -154,7 +155,7 @@ impl Executor<'_> {
             };
             let earlier = self.request.use_cache.then(|| cache.load(&key)).flatten();
             let (record, cached) = match earlier {
-                Some(record) => (record, true),
+                Some(record) => (self.with_log(record).await, true),
                 None => (self.run(tree, &folders, &inside, &here).await?, false),
             };
             let validity = judge(Evidence {
@@ -201,7 +202,7 @@ impl Executor<'_> {
         self.repository.export(tree, &at).await?;
         let recipe_for =
             |inside: &Folders| setup::recipe(&request.setup, &at, inside, request.setup_network);
-        let identity = self.runner().identity();
+        let identity = self.runner().identity().await;
         let key = setup::key(
             &recipe_for(&anywhere()),
             &at,
@@ -343,7 +344,7 @@ impl Executor<'_> {
         let finished = self.runner().run(&job, &self.context.cancel).await?;
         let (reports, root, end) = (folders.reports.clone(), inside.tree.clone(), finished.end);
         let instrumented = command.instrumented.clone();
-        let parsed = blocking(move || {
+        let read = blocking(move || {
             let output = std::fs::read(&log).map_err(|error| io("read", &log, &error))?;
             let found = collect::reports(&reports);
             let mut parsed = collect::results(&found.files, &output, end, &instrumented);
@@ -353,9 +354,14 @@ impl Executor<'_> {
                 parsed.warnings.extend(found.refused.into_iter().take(5));
             }
             collect::relative(&mut parsed, &root);
-            Ok(parsed)
+            Ok((parsed, output))
         })
         .await?;
+        let (parsed, output) = read;
+        let log = match self.context.logs {
+            Some(logs) => logs.keep(logs::whole(output, &finished)).await,
+            None => None,
+        };
         let end_of_output = if finished.tail.is_empty() {
             &finished.head
         } else {
@@ -369,7 +375,20 @@ impl Executor<'_> {
             tail: String::from_utf8_lossy(&end_of_output[from..]).into_owned(),
             isolation: finished.isolation,
             duration_ms: u64::try_from(finished.duration.as_millis()).unwrap_or(u64::MAX),
+            log,
         })
+    }
+
+    /// An earlier run, with its output only if that is still there.
+    async fn with_log(&self, mut record: Record) -> Record {
+        let there = match (&record.log, self.context.logs) {
+            (Some(log), Some(logs)) => logs.has(log).await,
+            _ => false,
+        };
+        if !there {
+            record.log = None;
+        }
+        record
     }
 }
 
@@ -480,6 +499,7 @@ impl Ran {
             duration_ms: record.duration_ms,
             cached,
             warnings: record.parsed.warnings,
+            log: record.log,
         });
     }
 }

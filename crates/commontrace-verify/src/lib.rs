@@ -15,6 +15,7 @@
 //! | [`split`] | tells a change's tests from the rest of it |
 //! | [`plan`], [`setup`], [`cache`], [`verify`] | carries it all out |
 //! | [`runner`], [`sandboxed`] | the seam to whatever runs a command in isolation, and the sandbox |
+//! | [`logs`] | the seam to whatever keeps the outputs of runs |
 //! | [`verdict`], [`decide`] | what came out, and why |
 //!
 //! **Invariants.** No input makes a parser panic or take memory without bound. A run that could not be
@@ -29,6 +30,7 @@ pub mod decide;
 mod execute;
 pub mod git;
 mod hex;
+pub mod logs;
 pub mod outcome;
 pub mod plan;
 pub mod progress;

@@ -18,7 +18,7 @@ use crate::reason::Reason;
 pub trait Runner: Send + Sync {
     /// What results depend on besides the tree and the command: the kind of isolation and the image or
     /// root. Part of the key of every cached result.
-    fn identity(&self) -> String;
+    async fn identity(&self) -> String;
 
     /// Where the command sees the folders; where they are, if the runner does not move them.
     fn inside(&self, folders: &Folders) -> Folders;

@@ -1,6 +1,7 @@
 //! Runs commands in the sandbox of `commontrace-sandbox`.
 
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -20,17 +21,37 @@ pub struct SandboxRunner {
     launcher: Launcher,
     isolation: Wanted,
     toolchains: Toolchains,
+    engine_socket: Option<PathBuf>,
 }
 
+/// The user of containers whose tree belongs to root.
+const NOBODY: u32 = 65534;
+
 impl SandboxRunner {
-    /// A runner with this isolation. The toolchains are shown besides the system's programs.
+    /// A runner with this isolation. The toolchains are shown besides the system's programs; an image of
+    /// Docker or Podman has its own, and is shown none.
     #[must_use]
     pub fn new(launcher: Launcher, isolation: Wanted, toolchains: Toolchains) -> Self {
         Self {
             launcher,
             isolation,
             toolchains,
+            engine_socket: None,
         }
+    }
+
+    /// Asks an engine at this socket, if it is not where engines usually have it.
+    #[must_use]
+    pub fn with_engine_socket(mut self, socket: Option<PathBuf>) -> Self {
+        self.engine_socket = socket;
+        self
+    }
+
+    fn has_engine(&self) -> bool {
+        matches!(
+            self.isolation,
+            Wanted::Docker { .. } | Wanted::Podman { .. }
+        )
     }
 
     fn spec(&self, job: &Job<'_>) -> Spec {
@@ -51,14 +72,19 @@ impl SandboxRunner {
             }
         };
         if self.isolation != Wanted::None {
-            spec.binds.clone_from(&self.toolchains.binds);
+            if !self.has_engine() {
+                spec.binds.clone_from(&self.toolchains.binds);
+            }
             spec.binds.extend([
                 at(&job.folders.reports, inside.reports, true),
                 at(&job.folders.scratch, inside.scratch, true),
                 at(&job.folders.dependencies, inside.dependencies, job.setup),
             ]);
         }
-        spec.env.clone_from(&self.toolchains.env);
+        if !self.has_engine() {
+            spec.env.clone_from(&self.toolchains.env);
+        }
+        spec.engine_socket.clone_from(&self.engine_socket);
         spec.env.extend(
             job.env
                 .iter()
@@ -79,8 +105,14 @@ impl SandboxRunner {
 #[async_trait]
 impl Runner for SandboxRunner {
     /// The isolation, and which programs there are: the places of toolchains and when packages were
-    /// last added to them.
-    fn identity(&self) -> String {
+    /// last added to them, or the content of the image.
+    async fn identity(&self) -> String {
+        if self.has_engine() {
+            // Without an answer nothing can be run either, and then nothing is kept.
+            let socket = self.engine_socket.as_deref();
+            let image = commontrace_sandbox::image_id(&self.isolation, socket).await;
+            return format!("{:?} {:?}", self.isolation, image.ok().flatten());
+        }
         let system = ["/usr/bin", "/usr/lib", "/usr/local/bin"].map(PathBuf::from);
         let shown = self.toolchains.binds.iter().map(|bind| bind.host.clone());
         let programs: Vec<String> = system
@@ -124,6 +156,9 @@ impl Runner for SandboxRunner {
         job: &Job<'_>,
         cancel: &CancellationToken,
     ) -> Result<Finished, RunnerError> {
+        if self.has_engine() {
+            hand_over(job).await?;
+        }
         let mut spec = self.spec(job);
         let mut ran = commontrace_sandbox::run(&spec, &self.launcher, job.log, cancel).await;
         if matches!(ran, Err(Error::Unsupported { .. })) && spec.tree_mode != TreeMode::ReadWrite {
@@ -141,6 +176,41 @@ impl Runner for SandboxRunner {
             message: error.to_string(),
         })
     }
+}
+
+/// Gives what a container writes to its user, if it belongs to root: there root has no powers.
+async fn hand_over(job: &Job<'_>) -> Result<(), RunnerError> {
+    let folders = job.folders;
+    let mut written = vec![&folders.tree, &folders.reports, &folders.scratch];
+    if job.setup {
+        written.push(&folders.dependencies);
+    }
+    let written: Vec<PathBuf> = written.into_iter().cloned().collect();
+    let given = tokio::task::spawn_blocking(move || {
+        written.iter().try_for_each(|folder| {
+            let owner = std::fs::metadata(folder)?.uid();
+            if owner == 0 { give(folder) } else { Ok(()) }
+        })
+    });
+    let trouble = |why: String| RunnerError {
+        reason: Reason::LaunchFailed,
+        message: format!("cannot give the folders of a run to the user of the container: {why}"),
+    };
+    given
+        .await
+        .map_err(|error| trouble(error.to_string()))?
+        .map_err(|error| trouble(error.to_string()))
+}
+
+/// Gives a file, or a folder with everything in it, to nobody. Links are not followed.
+fn give(path: &Path) -> std::io::Result<()> {
+    std::os::unix::fs::lchown(path, Some(NOBODY), Some(NOBODY))?;
+    if path.symlink_metadata()?.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            give(&entry?.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn limits(limits: &Limits) -> SandboxLimits {

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::logs::KeptLog;
 use crate::outcome::Totals;
 use crate::reason::Reason;
 use crate::report::{Confidence, Source};
@@ -178,6 +179,9 @@ pub struct RunSummary {
     pub cached: bool,
     /// What its parsers noticed.
     pub warnings: Vec<String>,
+    /// Its whole output, if that is kept.
+    #[serde(default)]
+    pub log: Option<KeptLog>,
 }
 
 /// The runs at one state.

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::decide::{Decision, Material, decide};
 use crate::execute::{Executor, Ran, Stop};
 use crate::git::{Edit, Protocol, Repository, Source};
+use crate::logs::Logs;
 use crate::progress::Progress;
 use crate::reason::Reason;
 use crate::report::Confidence;
@@ -118,6 +119,8 @@ pub struct Context<'a> {
     pub clock: &'a (dyn Fn() -> Duration + Send + Sync),
     /// Is told of each step as it begins.
     pub progress: &'a (dyn Fn(Progress) + Send + Sync),
+    /// Keeps the outputs of runs, if they are to be kept.
+    pub logs: Option<&'a dyn Logs>,
     /// Ends it early, down to the running command.
     pub cancel: CancellationToken,
 }

@@ -58,6 +58,7 @@ async fn check(request: &Request, toolchains: Toolchains) -> Verdict {
         fetch_limit: Duration::from_secs(60),
         clock: &|| Duration::ZERO,
         progress: &|_| {},
+        logs: None,
         cancel: CancellationToken::new(),
     };
     verify(request, &context).await.verdict
@@ -205,6 +206,7 @@ async fn hang_in(folder: &Path) {
         fetch_limit: Duration::from_secs(60),
         clock: &|| Duration::ZERO,
         progress: &|step| println!("{step:?}"),
+        logs: None,
         cancel: CancellationToken::new(),
     };
     verify(&request, &context).await;

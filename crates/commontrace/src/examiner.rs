@@ -7,7 +7,7 @@ use std::time::Duration;
 use commontrace_judge::endpoint::{Endpoint, Kind, Remote, Settings};
 use commontrace_judge::judge::{Asking, Prices};
 use commontrace_judge::sign::SigningKey;
-use commontrace_sandbox::{Launcher, toolchain_binds};
+use commontrace_sandbox::{Launcher, Wanted, toolchain_binds};
 use commontrace_server::clock::Clock;
 use commontrace_server::error::chain;
 use commontrace_server::ids::Ids;
@@ -25,8 +25,8 @@ const FOLDER: &str = "verify";
 /// Where programs are that everybody has, for a service that is started without a `PATH`.
 const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// Builds the examiner of this process.
-pub fn examiner(config: &Config, env: &Environment) -> Result<Arc<dyn Examiner>, Failure> {
+/// Builds the examiner of this process, and removes what those before it have left.
+pub async fn examiner(config: &Config, env: &Environment) -> Result<Arc<dyn Examiner>, Failure> {
     let folder = config.storage.data_dir.join(FOLDER);
     if folder.is_dir() {
         match commontrace_verify::reap(&folder) {
@@ -35,14 +35,20 @@ pub fn examiner(config: &Config, env: &Environment) -> Result<Arc<dyn Examiner>,
             Err(err) => tracing::warn!("cannot tidy up {}: {err}", folder.display()),
         }
     }
+    let (isolation, socket) = isolation(config, env)?;
+    if let Err(err) = commontrace_sandbox::reap_containers(&isolation, socket.as_deref()).await {
+        // It may be there later; until then whatever is examined says so.
+        tracing::warn!("sessions' tests cannot be run: {}", chain(&err));
+    }
     Ok(Arc::new(SessionExaminer {
         endpoint: endpoint(config)?,
         asking: asking(config)?,
+        keeps_logs: true,
         ..verifier(config, env, folder)?
     }))
 }
 
-/// Builds one that runs tests, and judges without a model. What it fetches and finds is kept in this folder.
+/// Builds one that runs tests, judges without a model and writes nothing to the store. What it fetches and finds is kept in this folder.
 pub fn verifier(
     config: &Config,
     env: &Environment,
@@ -53,22 +59,38 @@ pub fn verifier(
     let path = path.map_or(USUAL_PATH, |path| path);
     let home = env.get("HOME").map(PathBuf::from);
     let toolchains = toolchain_binds(path.as_ref(), home.as_deref());
-    let runner = SandboxRunner::new(
-        Launcher::this_program(),
-        sessions.verify_isolation.wanted(),
-        toolchains,
-    );
+    let (isolation, socket) = isolation(config, env)?;
+    let runner = SandboxRunner::new(Launcher::this_program(), isolation, toolchains)
+        .with_engine_socket(socket);
     Ok(SessionExaminer {
         runner: Box::new(runner),
         folder,
         protocols: sessions.verify_protocols.0.clone(),
         setup_network: sessions.verify_setup_network,
+        keeps_logs: false,
         endpoint: None,
         asking: Asking::default(),
         key: signing_key(config)?,
         clock: Clock::System,
         ids: Ids::Random,
     })
+}
+
+/// What contains tests, and the socket of its engine where the environment names one.
+fn isolation(config: &Config, env: &Environment) -> Result<(Wanted, Option<PathBuf>), Failure> {
+    let sessions = &config.sessions;
+    let wanted = sessions
+        .verify_isolation
+        .wanted(sessions.verify_image.as_deref())
+        .ok_or_else(|| {
+            Failure::new("COMMONTRACE_VERIFY_ISOLATION names an engine of containers, and no image")
+                .hint("set COMMONTRACE_VERIFY_IMAGE to an image that the engine has")
+        })?;
+    let socket = env
+        .get("DOCKER_HOST")
+        .and_then(|host| host.strip_prefix("unix://"))
+        .map(PathBuf::from);
+    Ok((wanted, socket))
 }
 
 /// Returns the key that verdicts are signed with here, which is made if there is none.

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bollard::Docker;
 use bollard::errors::Error as EngineError;
+use bollard::models::ImageInspect;
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptions, InspectContainerOptions,
     ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
@@ -22,7 +23,7 @@ use crate::outcome::{Backend, By, End, Enforcement, Isolation, Layer, Outcome, T
 use crate::output::Collector;
 use crate::processes::owner;
 use crate::run::Job;
-use crate::spec::TreeMode;
+use crate::spec::{TreeMode, Wanted};
 
 /// The label of all containers; its value is the program that has started one.
 const LABEL: &str = "commontrace.sandbox";
@@ -33,13 +34,7 @@ const TIMEOUT: u64 = 60;
 pub(crate) async fn run(job: &Job<'_>, backend: Backend, image: &str) -> Result<Outcome, Error> {
     let engine = connect(backend, job.spec.engine_socket.as_deref()).await?;
     reap(&engine).await;
-    let known = engine.inspect_image(image).await;
-    known.map_err(|err| match status(&err) {
-        Some(404) => Error::ImageMissing {
-            image: image.to_owned(),
-        },
-        _ => trouble("looking for the image", &err),
-    })?;
+    known_image(&engine, image).await?;
     let body = container::describe(job, backend, image)?;
     let created = engine
         .create_container(None::<CreateContainerOptions>, body)
@@ -128,6 +123,47 @@ async fn run_container(
                 disk,
             },
         },
+    })
+}
+
+/// Removes what programs that are gone have left in an engine. Nothing to do for what is no engine.
+///
+/// # Errors
+/// If the engine does not answer.
+pub async fn reap_containers(wanted: &Wanted, socket: Option<&Path>) -> Result<(), Error> {
+    if let Some((backend, _)) = engine_of(wanted) {
+        reap(&connect(backend, socket).await?).await;
+    }
+    Ok(())
+}
+
+/// Returns what identifies the content of the image that is wanted, if an engine is.
+///
+/// # Errors
+/// If the engine does not answer or has no such image.
+pub async fn image_id(wanted: &Wanted, socket: Option<&Path>) -> Result<Option<String>, Error> {
+    let Some((backend, image)) = engine_of(wanted) else {
+        return Ok(None);
+    };
+    let engine = connect(backend, socket).await?;
+    Ok(known_image(&engine, image).await?.id)
+}
+
+fn engine_of(wanted: &Wanted) -> Option<(Backend, &str)> {
+    match wanted {
+        Wanted::Docker { image } => Some((Backend::Docker, image)),
+        Wanted::Podman { image } => Some((Backend::Podman, image)),
+        Wanted::Auto | Wanted::Embedded | Wanted::Bubblewrap | Wanted::None => None,
+    }
+}
+
+async fn known_image(engine: &Docker, image: &str) -> Result<ImageInspect, Error> {
+    let known = engine.inspect_image(image).await;
+    known.map_err(|err| match status(&err) {
+        Some(404) => Error::ImageMissing {
+            image: image.to_owned(),
+        },
+        _ => trouble("looking for the image", &err),
     })
 }
 

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use aide::generate::GenContext;
-use aide::openapi::{Operation, Response, StatusCode};
+use aide::openapi::{Operation, ReferenceOr, Response, StatusCode};
 use aide::{OperationInput, OperationOutput};
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
@@ -79,17 +79,66 @@ impl<T: JsonSchema> OperationInput for JsonText<T> {
     }
 }
 
+/// A JSON body as text, or none: a request without a body need not say that it is JSON.
+#[derive(Debug)]
+pub struct OptionalJsonText<T> {
+    /// The body, if there is one.
+    pub text: Option<String>,
+    kind: PhantomData<T>,
+}
+
+impl<T, S: Send + Sync> FromRequest<S> for OptionalJsonText<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let headers = request.headers().clone();
+        let bytes = read(request.into_body()).await?;
+        let text = if bytes.trim_ascii().is_empty() {
+            None
+        } else {
+            check_kind(&headers)?;
+            let text = String::from_utf8(bytes.into());
+            Some(text.map_err(|_| ApiError::unprocessable("the body is not UTF-8"))?)
+        };
+        Ok(Self {
+            text,
+            kind: PhantomData,
+        })
+    }
+}
+
+impl<T: JsonSchema> OperationInput for OptionalJsonText<T> {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        axum::Json::<T>::operation_input(ctx, operation);
+        if let Some(ReferenceOr::Item(body)) = &mut operation.request_body {
+            body.required = false;
+        }
+    }
+
+    fn inferred_early_responses(
+        ctx: &mut GenContext,
+        _: &mut Operation,
+    ) -> Vec<(Option<StatusCode>, Response)> {
+        problem_responses(ctx, &[408, 413, 415])
+    }
+}
+
 /// Receives a body that says it is JSON.
 async fn receive(request: Request) -> Result<Bytes, ApiError> {
-    if !is_json(request.headers()) {
+    check_kind(request.headers())?;
+    read(request.into_body()).await
+}
+
+fn check_kind(headers: &HeaderMap) -> Result<(), ApiError> {
+    if !is_json(headers) {
         return Err(ApiError::unprocessable(
             "the body must be JSON and say so: Content-Type: application/json",
         ));
     }
-    if let Some(encoding) = encoding(request.headers()) {
-        return Err(ApiError::compressed(&encoding));
+    match encoding(headers) {
+        Some(encoding) => Err(ApiError::compressed(&encoding)),
+        None => Ok(()),
     }
-    read(request.into_body()).await
 }
 
 /// Returns whether the content type is `application/json` or ends in `+json`.

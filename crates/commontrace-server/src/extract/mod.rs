@@ -5,7 +5,7 @@
 
 mod caller;
 mod client;
-mod describe;
+pub(crate) mod describe;
 mod headers;
 mod json;
 mod path;
@@ -17,6 +17,6 @@ pub use caller::{
 };
 pub use client::{Client, Registrant};
 pub use headers::{IdempotencyKey, RawKey};
-pub use json::{Json, JsonText};
+pub use json::{Json, JsonText, OptionalJsonText};
 pub use path::Path;
 pub use query::Query;

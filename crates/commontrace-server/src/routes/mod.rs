@@ -4,6 +4,7 @@ mod amendments;
 mod cursor;
 mod evidence;
 pub(crate) mod health;
+mod kept;
 mod keys;
 mod moderation;
 mod reputation;
@@ -216,9 +217,27 @@ fn sessions() -> ApiRouter<App> {
             }),
         )
         .api_route(
+            "/traces/{trace_id}/events/{seq}/record",
+            get_with(kept::record, |op| {
+                known(
+                    op,
+                    "Sessions",
+                    "Download the record that an event was made of",
+                )
+            }),
+        )
+        .api_route(
+            "/traces/{trace_id}/blobs/{sha256}",
+            get_with(kept::blob, |op| {
+                known(op, "Sessions", "Download a large text or the log of a run")
+            }),
+        )
+        .api_route(
             "/traces/{trace_id}/finalize",
             post_with(runs::finalize, |op| {
-                known(op, "Sessions", "Find out what a session is worth")
+                recorded(op, "Find out what a session is worth")
+                    .response::<404, ApiError>()
+                    .response::<409, ApiError>()
                     .response::<200, JsonBody<SessionBody>>()
                     .response::<202, JsonBody<RunAccepted>>()
             }),

@@ -8,6 +8,7 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use commontrace_api::finalize::{FinalizeRequest, RunRequest};
 use commontrace_api::sessions::{FinalizeQuery, RunAccepted, RunBody, RunEvent, RunList};
 use commontrace_core::{RunId, SessionKey};
 use commontrace_store::{NewRun, Run, StartRun};
@@ -18,9 +19,11 @@ use tokio::time::Instant;
 use super::sessions::{find, unknown, whole};
 use crate::app::App;
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Path, Query, Reader, Recorder};
+use crate::extract::{IdempotencyKey, OptionalJsonText, Path, Query, Reader, Recorder};
+use crate::idempotency::{self, Repeatable};
+use crate::intake::scan;
 use crate::respond::EventStream;
-use crate::sessions::examine::RunOptions;
+use crate::sessions::request;
 
 /// How often a run is looked at by whoever waits for it.
 const LOOK: Duration = Duration::from_millis(250);
@@ -36,22 +39,39 @@ pub async fn finalize(
     Path(id): Path<String>,
     Query(query): Query<FinalizeQuery>,
     headers: HeaderMap,
+    key: IdempotencyKey,
+    body: OptionalJsonText<FinalizeRequest>,
 ) -> ApiResult<Response> {
-    let options = RunOptions {
-        repeats: query.repeats.value() as u8,
-        fix: query.fix,
-    };
-    let new = NewRun {
-        id: app.ids.id(),
-        options: serde_json::to_string(&options).expect("options have only string keys"),
-    };
     let session = find(caller.store(), &caller, &id).await?;
+    let size = body.text.as_ref().map_or(0, String::len);
+    let asked = scan(size, move || request::read(body.text.as_deref(), &query)).await??;
+    let wanted = asked.request.clone();
+    let run_id = app.ids.id();
+    let request = serde_json::to_string(&asked.request).expect("a request has only string keys");
+    let idempotency = key
+        .0
+        .map(|key| Repeatable::new(&key, &[id.as_bytes(), request.as_bytes()]))
+        .map(|repeatable| repeatable.with_answer(&run_id));
+    let new = NewRun {
+        id: run_id,
+        request,
+        files: asked.files,
+        idempotency,
+    };
     let started = caller
         .store()
         .start_run(caller.id, id.clone(), new, app.clock.now())
         .await?;
     let run = match started {
-        StartRun::Started(run) | StartRun::Active(run) => run,
+        StartRun::Started(run) => run,
+        StartRun::Active(run) if asked.plain || request_of(&run)? == wanted => run,
+        StartRun::Active(_) => {
+            return Err(ApiError::conflict(
+                "a run that was asked for something else has not ended; wait for it or cancel it",
+            ));
+        }
+        StartRun::Replayed(answer) => look(&app, session.key, idempotency::repeat(answer)?).await?,
+        StartRun::KeyReused => return Err(idempotency::key_reused()),
         StartRun::Unknown => return Err(unknown(&id)),
     };
     app.runs_due.notify_one();
@@ -115,7 +135,7 @@ pub async fn list(caller: Reader, Path(id): Path<String>) -> ApiResult<JsonBody<
     let session = find(caller.store(), &caller, &id).await?;
     let runs = caller.store().runs(session.key, LISTED).await?;
     Ok(JsonBody(RunList {
-        runs: runs.into_iter().map(present).collect(),
+        runs: runs.into_iter().map(present).collect::<ApiResult<_>>()?,
     }))
 }
 
@@ -127,7 +147,7 @@ pub async fn read(
 ) -> ApiResult<JsonBody<RunBody>> {
     let session = find(caller.store(), &caller, &id).await?;
     let run = app.store.run(session.key, run).await?;
-    run.map(present).map(JsonBody).ok_or_else(unknown_run)
+    run.ok_or_else(unknown_run).and_then(present).map(JsonBody)
 }
 
 /// Ends a run, if it has not ended.
@@ -141,7 +161,7 @@ pub async fn cancel(
         .cancel_run(session.key, run, app.clock.now())
         .await?;
     let run = app.store.run(session.key, run).await?;
-    run.map(present).map(JsonBody).ok_or_else(unknown_run)
+    run.ok_or_else(unknown_run).and_then(present).map(JsonBody)
 }
 
 /// Sends where a run is, as it changes, until it ends (server-sent events).
@@ -182,35 +202,42 @@ pub async fn progress(
 }
 
 fn event_of(run: &Run) -> String {
-    let body = present(run.clone());
     let name = if run.state.is_final() {
         "end"
     } else {
         "progress"
     };
     let data = serde_json::json!({
-        "run_id": body.run_id,
-        "state": body.state,
-        "progress": body.progress,
-        "error": body.error,
+        "run_id": run.id,
+        "state": run.state.name(),
+        "progress": parsed(run.progress.as_deref()),
+        "error": run.error,
     });
     format!("event: {name}\ndata: {data}\n\n")
 }
 
-fn present(run: Run) -> RunBody {
-    let parse =
-        |text: Option<String>| text.and_then(|text| serde_json::from_str::<Value>(&text).ok());
-    RunBody {
+fn parsed(text: Option<&str>) -> Option<Value> {
+    serde_json::from_str(text?).ok()
+}
+
+fn request_of(run: &Run) -> ApiResult<RunRequest> {
+    serde_json::from_str(&run.request)
+        .map_err(|err| ApiError::internal(format!("the request of a run is unreadable: {err}")))
+}
+
+fn present(run: Run) -> ApiResult<RunBody> {
+    Ok(RunBody {
+        request: request_of(&run)?,
         run_id: run.id,
         state: run.state.name().to_owned(),
         events_through_seq: run.events_through,
-        progress: parse(run.progress),
-        verdict: parse(run.verdict),
+        progress: parsed(run.progress.as_deref()),
+        verdict: parsed(run.verdict.as_deref()),
         error: run.error,
         created_at: run.created_at,
         started_at: run.started_at,
         finished_at: run.finished_at,
-    }
+    })
 }
 
 fn unknown_run() -> ApiError {

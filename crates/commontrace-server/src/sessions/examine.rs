@@ -3,25 +3,15 @@
 use std::fmt;
 
 use async_trait::async_trait;
-pub use commontrace_api::sessions::FixSource;
+use commontrace_api::finalize::RunRequest;
 use commontrace_core::SessionKey;
 use commontrace_session::Session;
 use commontrace_store::{RunState, Store};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::EventReader;
-
-/// What a client asks for with a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunOptions {
-    /// How often the tests run on each side.
-    pub repeats: u8,
-    /// What is taken for the fix.
-    pub fix: FixSource,
-}
 
 /// A session to examine.
 #[derive(Debug, Clone)]
@@ -32,13 +22,41 @@ pub struct Subject {
     pub key: SessionKey,
     /// Its events up to this number are examined.
     pub events_through: i64,
-    /// What it says of itself.
+    /// What it says of itself, with what the request says in its place.
     pub session: Session,
     /// What was asked for.
-    pub options: RunOptions,
+    pub request: RunRequest,
 }
 
 impl Subject {
+    /// Puts a session together with what is asked for it.
+    pub fn new(
+        store: Store,
+        key: SessionKey,
+        events_through: i64,
+        mut session: Session,
+        request: RunRequest,
+    ) -> Self {
+        let (repo, said) = (&mut session.repo, &request.repo);
+        for (text, instead) in [
+            (&mut repo.url, &said.url),
+            (&mut repo.commit_before, &said.commit_before),
+            (&mut repo.commit_after, &said.commit_after),
+            (&mut repo.test_command, &said.test_command),
+        ] {
+            if let Some(instead) = instead {
+                text.clone_from(instead);
+            }
+        }
+        Self {
+            store,
+            key,
+            events_through,
+            session,
+            request,
+        }
+    }
+
     /// Reads its events as they were stored, from the first one on.
     pub fn events(&self) -> EventReader {
         EventReader::as_stored(self.store.clone(), self.key, 0, self.events_through)

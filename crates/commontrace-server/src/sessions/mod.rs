@@ -9,5 +9,6 @@ pub mod import;
 pub mod intake;
 pub mod present;
 pub mod read;
+pub mod request;
 
 pub use read::EventReader;

@@ -208,17 +208,17 @@ async fn subject(store: &Store, claimed: &ClaimedRun) -> Result<Option<Subject>>
     let Some(row) = store.session_by_key(claimed.session_key).await? else {
         return Ok(None);
     };
-    let (Ok(kept), Ok(options)) = (
+    let (Ok(kept), Ok(request)) = (
         Kept::parse(&row.header),
-        serde_json::from_str(&claimed.options),
+        serde_json::from_str(&claimed.request),
     ) else {
         return Ok(None);
     };
-    Ok(Some(Subject {
-        store: store.clone(),
-        key: claimed.session_key,
-        events_through: claimed.events_through,
-        session: kept.session,
-        options,
-    }))
+    Ok(Some(Subject::new(
+        store.clone(),
+        claimed.session_key,
+        claimed.events_through,
+        kept.session,
+        request,
+    )))
 }

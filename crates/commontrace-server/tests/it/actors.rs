@@ -189,13 +189,19 @@ impl Actor {
 
     /// Reads what is not JSON.
     pub async fn text(&self, path: &str) -> String {
+        self.download(path).await.1
+    }
+
+    /// Reads what is not JSON, with the headers of the answer.
+    pub async fn download(&self, path: &str) -> (HeaderMap, String) {
         let request = Request::get(path)
             .header("x-api-key", self.key.as_deref().unwrap_or_default())
             .body(Body::empty())
             .unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
-        let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
-        String::from_utf8(bytes.into()).unwrap()
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        (parts.headers, String::from_utf8(bytes.into()).unwrap())
     }
 
     pub async fn delete(&self, path: &str) -> Answer {

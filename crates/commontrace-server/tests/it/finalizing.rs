@@ -13,6 +13,7 @@ use commontrace_store::Engine::{self, Postgres, Sqlite};
 use commontrace_store::RunState;
 use rstest::rstest;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
 use crate::actors::{Actor, TestApp};
@@ -41,7 +42,7 @@ impl Examiner for Scripted {
         self.verified.fetch_add(1, Ordering::Relaxed);
         watch.enter(
             RunState::Running,
-            json!({"run": 1, "of": subject.options.repeats}),
+            json!({"run": 1, "of": subject.request.repeats}),
         );
         match self.script {
             Script::Verify => Ok(json!({"status": "verified"})),
@@ -158,6 +159,128 @@ async fn finalizing_waits_and_answers_with_the_session_and_its_verdict(
     assert_eq!(again["qa_results"]["events"], 3);
     let runs = ada.get(&format!("/traces/{id}/runs")).await.ok();
     assert_eq!(runs["runs"].as_array().unwrap().len(), 2);
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_a_run_is_asked_for_is_kept_with_it_and_its_files_with_the_session(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let (app, _) = scripted(engine, Script::Verify).await;
+    let ada = app.user("ada").await;
+    let id = session(&ada).await;
+    let path = format!("/traces/{id}/finalize");
+    let content = "assert the_secret_test";
+    let body = json!({
+        "tests": [{"path": "tests/test_a.py", "content": content}, {"path": "old.t", "content": null}],
+        "setup": "make deps", "expected": ["test_a"], "repeats": 2, "fix": "edits",
+        "repo": {"test_command": "make check"},
+    });
+    ada.post(&path, body.clone()).await.ok();
+    let runs = ada.get(&format!("/traces/{id}/runs")).await.ok();
+    let request = &runs["runs"][0]["request"];
+    assert_eq!(
+        *request,
+        json!({
+            "repeats": 2, "fix": "edits", "setup": "make deps", "expected": ["test_a"],
+            "repo": {"test_command": "make check"},
+            "tests": [
+                {"path": "tests/test_a.py", "bytes": content.len(), "sha256": sha256(content)},
+                {"path": "old.t", "bytes": 0, "sha256": null},
+            ],
+        })
+    );
+    assert!(!runs.to_string().contains(content));
+    // Who asks for nothing gets the usual.
+    ada.send(Method::POST, &path, None, &[]).await.ok();
+    let runs = ada.get(&format!("/traces/{id}/runs")).await.ok();
+    let usual = &runs["runs"][0]["request"];
+    assert_eq!(
+        (&usual["repeats"], &usual["tests"]),
+        (&json!(3), &json!([]))
+    );
+}
+
+fn sha256(text: &str) -> String {
+    let hash = Sha256::digest(text);
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_request_that_is_wrong_starts_nothing_and_names_the_place(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let (app, _) = scripted(engine, Script::Verify).await;
+    let ada = app.user("ada").await;
+    let id = session(&ada).await;
+    let path = format!("/traces/{id}/finalize");
+    let secret = "ghp_Zk3Vq8Xw1Rt6Yp9Lm2Nb5Hs7Jd4Fg0Qc8XaT";
+    for (body, place) in [
+        (
+            json!({"tests": [{"path": "a", "content": ""}, {"path": "../b", "content": ""}]}),
+            json!(["body", "tests", 1, "path"]),
+        ),
+        (
+            json!({"tests": [{"path": "a", "content": format!("key = '{secret}'")}]}),
+            json!(["body", "tests", 0, "content"]),
+        ),
+        (json!({"repeats": 0}), json!(["body", "repeats"])),
+        (json!({"test": []}), json!(["body", "test"])),
+    ] {
+        let answer = ada.post(&path, body).await;
+        assert_eq!(answer.status, 422, "{answer:?}");
+        assert_eq!(answer.json["detail"][0]["loc"], place, "{answer:?}");
+        assert!(!answer.json.to_string().contains(secret));
+    }
+    let differs = format!("{path}?repeats=2");
+    let answer = ada.post(&differs, json!({"repeats": 3})).await;
+    assert_eq!(answer.json["detail"][0]["loc"], json!(["body", "repeats"]));
+    let runs = ada.get(&format!("/traces/{id}/runs")).await.ok();
+    assert_eq!(runs["runs"], json!([]));
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_request_with_a_key_is_carried_out_once(#[values(Sqlite, Postgres)] engine: Engine) {
+    let (app, _) = scripted(engine, Script::Verify).await;
+    let ada = app.user("ada").await;
+    let id = session(&ada).await;
+    let path = format!("/traces/{id}/finalize");
+    let ask = async |repeats: u8| {
+        let body = Some(json!({ "repeats": repeats }));
+        let key = [("idempotency-key", "once")];
+        ada.send(Method::POST, &path, body, &key).await
+    };
+    ask(2).await.ok();
+    ask(2).await.ok();
+    assert!(ask(1).await.refused(422).contains("Idempotency-Key"));
+    let runs = ada.get(&format!("/traces/{id}/runs")).await.ok();
+    assert_eq!(runs["runs"].as_array().unwrap().len(), 1);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_run_that_has_not_ended_is_joined_only_for_the_same(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let settings = ServerSettings {
+        finalize_wait: Duration::ZERO,
+        ..ServerSettings::default()
+    };
+    let app = TestApp::with(engine, settings).await;
+    let ada = app.user("ada").await;
+    let id = session(&ada).await;
+    let path = format!("/traces/{id}/finalize");
+    let first = ada.post(&path, json!({"setup": "make"})).await.ok();
+    let same = ada.post(&path, json!({"setup": "make"})).await.ok();
+    let plain = ada.send(Method::POST, &path, None, &[]).await.ok();
+    assert_eq!(
+        (&same["run_id"], &plain["run_id"]),
+        (&first["run_id"], &first["run_id"])
+    );
+    let other = ada.post(&path, json!({"setup": "make all"})).await;
+    assert!(other.refused(409).contains("something else"));
 }
 
 #[rstest]

@@ -11,6 +11,7 @@ mod amendments;
 mod contributing;
 mod finalizing;
 mod health;
+mod kept;
 mod limits;
 mod moderation;
 mod proving;

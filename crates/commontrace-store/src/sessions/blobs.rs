@@ -40,19 +40,79 @@ pub(super) async fn put(
         .execute(db)
         .await
         .map(drop))?;
-        on_tx!(tx, |db| sqlx::query(
-            "INSERT INTO session_blobs (session_key, hash) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-        )
-        .bind(session)
-        .bind(&blob.hash)
-        .execute(db)
-        .await
-        .map(drop))?;
+        link(tx, session, &blob.hash).await?;
     }
     Ok(())
 }
 
+/// Notes that a session needs a blob, which is held.
+async fn link(tx: &mut Tx<'_>, session: SessionKey, hash: &[u8]) -> Result<()> {
+    on_tx!(tx, |db| sqlx::query(
+        "INSERT INTO session_blobs (session_key, hash) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+    )
+    .bind(session)
+    .bind(hash)
+    .execute(db)
+    .await
+    .map(drop))?;
+    Ok(())
+}
+
+/// Holds a session's row to the end of the transaction, unless the session is gone.
+async fn hold(tx: &mut Tx<'_>, session: SessionKey) -> Result<bool> {
+    let held = on_tx!(tx, |db| sqlx::query(
+        "UPDATE sessions SET last_seq = last_seq WHERE key = $1 AND deleted_at IS NULL"
+    )
+    .bind(session)
+    .execute(db)
+    .await
+    .map(|done| done.rows_affected()))?;
+    Ok(held > 0)
+}
+
 impl Store {
+    /// Keeps a text for a session, unless that is gone; returns whether it is kept.
+    pub async fn keep_blob(
+        &self,
+        session: SessionKey,
+        blob: NewBlob,
+        now: DateTime<Utc>,
+    ) -> Result<bool> {
+        self.write(move |tx| {
+            async move {
+                if !hold(tx, session).await? {
+                    return Ok(false);
+                }
+                put(tx, session, &[blob], now).await?;
+                Ok(true)
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    /// Keeps a text for a session that is kept for another one; returns whether there is one with this hash.
+    pub async fn share_blob(&self, session: SessionKey, hash: Vec<u8>) -> Result<bool> {
+        self.write(move |tx| {
+            async move {
+                // The update does nothing but hold the row, as in `put`.
+                let size: Option<i64> = on_tx!(tx, |db| sqlx::query_scalar(
+                    "UPDATE blobs SET size = size WHERE hash = $1 RETURNING size"
+                )
+                .bind(&hash)
+                .fetch_optional(db)
+                .await)?;
+                if size.is_none() || !hold(tx, session).await? {
+                    return Ok(false);
+                }
+                link(tx, session, &hash).await?;
+                Ok(true)
+            }
+            .boxed()
+        })
+        .await
+    }
+
     /// Reads those of `hashes` that the session needs, compressed as they are kept.
     pub async fn session_blobs(
         &self,

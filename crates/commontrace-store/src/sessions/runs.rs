@@ -9,12 +9,15 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use commontrace_core::{RunId, SessionKey, TraceId, UserId};
 use futures_util::FutureExt;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::blobs::{self, NewBlob};
+use crate::idempotency::{self, Earlier};
 use crate::pool::on_pool;
 use crate::tx::{Tx, on_tx};
 use crate::write::execute;
-use crate::{Finding, Result, RunVerdict, Store, evidence};
+use crate::{Finding, Idempotency, Result, RunVerdict, Store, evidence};
 
 /// Times that a run is begun: one that ends its worker each time must not do so for ever.
 const ATTEMPTS: i64 = 3;
@@ -65,7 +68,11 @@ pub struct NewRun {
     /// Identifies it.
     pub id: RunId,
     /// What is asked for, as JSON.
-    pub options: String,
+    pub request: String,
+    /// Files that it names by their hashes.
+    pub files: Vec<NewBlob>,
+    /// How to tell a repeated request.
+    pub idempotency: Option<Idempotency>,
 }
 
 /// A run as its owner sees it.
@@ -75,6 +82,8 @@ pub struct Run {
     pub id: RunId,
     /// Where it is.
     pub state: RunState,
+    /// What was asked for, as JSON.
+    pub request: String,
     /// The session's events that it is about: those up to this number.
     pub events_through: i64,
     /// Where it is in more detail, as JSON.
@@ -101,7 +110,7 @@ pub struct ClaimedRun {
     /// Its events up to this number.
     pub events_through: i64,
     /// What is asked for, as JSON.
-    pub options: String,
+    pub request: String,
     /// What running the tests gave, if an earlier attempt came that far.
     pub verification: Option<String>,
     /// How often it was begun, this time included.
@@ -115,8 +124,21 @@ pub enum StartRun {
     Started(Run),
     /// The session has one that has not ended.
     Active(Run),
+    /// The same request was carried out before; this was its answer.
+    Replayed(Value),
+    /// The key was used for another request.
+    KeyReused,
     /// The account has no such session.
     Unknown,
+}
+
+impl From<Earlier> for StartRun {
+    fn from(earlier: Earlier) -> Self {
+        match earlier {
+            Earlier::Answered(answer) => Self::Replayed(answer),
+            Earlier::Other => Self::KeyReused,
+        }
+    }
 }
 
 /// Whether a worker may go on.
@@ -148,7 +170,7 @@ pub enum RunEnd {
 
 macro_rules! columns {
     () => {
-        "id, state, events_through, progress, verdict, error, created_at, started_at, finished_at"
+        "id, state, options AS request, events_through, progress, verdict, error, created_at, started_at, finished_at"
     };
 }
 
@@ -165,7 +187,7 @@ macro_rules! claim_sql {
                  ORDER BY created_at, id LIMIT 1",
             $lock,
             ")
-             RETURNING id, session_key, events_through, options, verification, attempts"
+             RETURNING id, session_key, events_through, options AS request, verification, attempts"
         )
     };
 }
@@ -183,7 +205,7 @@ impl Store {
         new: NewRun,
         now: DateTime<Utc>,
     ) -> Result<StartRun> {
-        self.write(move |tx| async move { start(tx, user, &session, &new, now).await }.boxed())
+        self.write(move |tx| async move { start(tx, user, &session, new, now).await }.boxed())
             .await
     }
 
@@ -371,9 +393,14 @@ async fn start(
     tx: &mut Tx<'_>,
     user: UserId,
     session: &str,
-    new: &NewRun,
+    new: NewRun,
     now: DateTime<Utc>,
 ) -> Result<StartRun> {
+    if let Some(request) = &new.idempotency
+        && let Some(earlier) = idempotency::recall(tx, user, request).await?
+    {
+        return Ok(earlier.into());
+    }
     let session: Option<(SessionKey, i64)> = on_tx!(tx, |db| {
         sqlx::query_as(
         "SELECT key, last_seq FROM sessions WHERE user_id = $1 AND id = $2 AND deleted_at IS NULL"
@@ -395,12 +422,26 @@ async fn start(
     ))
     .bind(new.id)
     .bind(key)
-    .bind(&new.options)
+    .bind(&new.request)
     .bind(last_seq)
     .bind(now)
     .fetch_optional(db)
     .await)?;
     if let Some(started) = started {
+        blobs::put(tx, key, &new.files, now).await?;
+        if let Some(request) = &new.idempotency
+            && let Some(earlier) = idempotency::remember(tx, user, request, now).await?
+        {
+            // Only another session's run can have been asked for under this key meanwhile.
+            on_tx!(tx, |db| sqlx::query(
+                "DELETE FROM session_runs WHERE id = $1"
+            )
+            .bind(new.id)
+            .execute(db)
+            .await
+            .map(drop))?;
+            return Ok(earlier.into());
+        }
         return Ok(StartRun::Started(started));
     }
     let active: Run = on_tx!(tx, |db| {
@@ -413,6 +454,12 @@ async fn start(
     .fetch_one(db)
     .await
     })?;
+    if let Some(mut request) = new.idempotency.filter(|_| active.request == new.request) {
+        request.response = json!(active.id);
+        if let Some(earlier) = idempotency::remember(tx, user, &request, now).await? {
+            return Ok(earlier.into());
+        }
+    }
     Ok(StartRun::Active(active))
 }
 

@@ -19,7 +19,9 @@ const LEASE: Duration = Duration::from_secs(20);
 async fn start(store: &Store, user: UserId) -> StartRun {
     let new = NewRun {
         id: fresh(),
-        options: "{}".to_owned(),
+        request: "{}".to_owned(),
+        files: Vec::new(),
+        idempotency: None,
     };
     store
         .start_run(user, "s".to_owned(), new, noon())

@@ -22,7 +22,7 @@ pub struct ProcessRunner {
 
 #[async_trait]
 impl Runner for ProcessRunner {
-    fn identity(&self) -> String {
+    async fn identity(&self) -> String {
         "process".into()
     }
 

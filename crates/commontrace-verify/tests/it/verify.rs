@@ -41,6 +41,7 @@ pub async fn check_in(
         fetch_limit: Duration::from_secs(60),
         clock: &|| Duration::from_secs(ticks.fetch_add(7, Ordering::Relaxed)),
         progress: &|_| {},
+        logs: None,
         cancel: cancel.clone(),
     };
     verify(request, &context).await.verdict
@@ -377,6 +378,7 @@ async fn progress_is_told_and_cancelling_ends_the_running_command() {
                 cancel.cancel();
             }
         },
+        logs: None,
         cancel: cancel.clone(),
     };
     let verdict = verify(&request, &context).await.verdict;

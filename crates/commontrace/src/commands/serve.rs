@@ -113,7 +113,7 @@ async fn prepare(
     let embedder = start::embedder(config).await?;
     let redis = start::redis(config).await;
     let examiner = match work {
-        Work::Here => Some(examiner(config, env)?),
+        Work::Here => Some(examiner(config, env).await?),
         Work::Elsewhere => None,
     };
     let app = start::app(config, store, embedder, redis, examiner, lifecycle).await?;

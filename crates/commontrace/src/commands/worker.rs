@@ -76,6 +76,6 @@ pub async fn run(config: Config, flags: ConfigArgs, env: Environment) -> Result<
 async fn prepare(config: &Config, env: &Environment, lifecycle: Lifecycle) -> Result<App, Failure> {
     let store = start::worker_store(config).await?;
     let embedder = start::embedder(config).await?;
-    let examiner = examiner(config, env)?;
+    let examiner = examiner(config, env).await?;
     start::app(config, store, embedder, None, Some(examiner), lifecycle).await
 }

@@ -160,6 +160,16 @@ async fn a_session_gets_the_verdict_that_its_tests_give(
     let verification = &verdict["verification"];
     assert_eq!(verification["status"], status, "{verification}");
     assert_eq!(verdict["tests_passed"], passed);
+    let last = verification["sides"].as_array().unwrap().last().unwrap();
+    let log = &last["runs"][0]["log"];
+    let path = format!("/traces/{id}/blobs/{}", log["sha256"].as_str().unwrap());
+    let answer = ada.request(Method::GET, &path).send().await.unwrap();
+    let output = answer.text().await.unwrap();
+    assert!(
+        output.starts_with("1..1\n") && output.contains("ok 1 - adds"),
+        "{output}"
+    );
+    assert_eq!(log["bytes"], output.len());
     // No model is configured: the reasoning has no score, and that is said.
     assert_eq!(verdict["reasoning_score"], Value::Null);
     assert_eq!(verdict["score"], score);
@@ -169,6 +179,121 @@ async fn a_session_gets_the_verdict_that_its_tests_give(
     );
     assert_eq!(verdict["stale"], false);
     server.stop().await;
+}
+
+/// Passes whatever `add.sh` does.
+const WEAK: &str = "echo 1..1\necho 'ok 1 - adds'\n";
+const STRONG: &str = "echo 1..2\nbad=0\n\
+     for n in 3 4; do\n\
+     if [ \"$(sh add.sh 2 $n)\" = $((2 + n)) ]; then echo \"ok $((n - 2)) - adds $n\"; else \
+     echo \"not ok $((n - 2)) - adds $n\"; bad=1; fi\ndone\nexit $bad\n";
+
+#[rstest]
+#[case(RIGHT, "verified")]
+#[case("echo 5\n", "refuted")]
+#[tokio::test]
+async fn held_back_tests_replace_those_of_the_fix_and_their_verdict_can_be_made_again(
+    #[values(Sqlite, Postgres)] engine: Engine,
+    #[case] fix: &str,
+    #[case] status: &str,
+) {
+    let place = place_for(Place::on(engine).await);
+    let repository = repository(&place, fix, "0").await;
+    let server = place.serve().await;
+    let ada = server.user().await;
+    let id = record(&ada, &place, &repository).await;
+    let path = format!("/traces/{id}/finalize?wait=0");
+    let body = json!({
+        "tests": [{"path": "checks/add.t", "content": STRONG}, {"path": "test_add.sh", "content": WEAK}],
+        "setup": "echo ready > \"$COMMONTRACE_DEPENDENCIES/state\"",
+        "expected": ["adds 3", "adds 4"], "repeats": 1,
+        "repo": {"test_command": "cat \"$COMMONTRACE_DEPENDENCIES/state\" && sh checks/add.t"},
+    });
+    let run = ada.post(&path, body).await.ok();
+    let run = format!("/traces/{id}/runs/{}", run["run_id"].as_str().unwrap());
+    let done = run_until(&ada, &run, has_ended).await;
+    let verification = &done["verdict"]["verdict"]["verification"];
+    assert_eq!(verification["status"], status, "{verification}");
+    assert_eq!(verification["request"], done["request"]);
+    assert_eq!(verification["request"]["tests"][0]["path"], "checks/add.t");
+    assert!(!done.to_string().contains("for n in 3 4"));
+    let account = ada.get("/api/v1/keys/verify").await.ok();
+    let file = place.write("run.json", done.to_string());
+    let rerun = [
+        "verify",
+        file.to_str().unwrap(),
+        "--rerun",
+        "--session",
+        &id,
+        "--account",
+        account["user_id"].as_str().unwrap(),
+    ];
+    let said = place.run(&rerun).await.ok();
+    assert!(said.contains(&format!("rerun: {status} again")), "{said}");
+    server.stop().await;
+}
+
+/// The verification of a session whose tests run in a container, with dependencies that are set up.
+async fn verified_in_a_container(place: Place) -> Value {
+    let repository = repository(&place, RIGHT, "0").await;
+    let server = place.serve().await;
+    let ada = server.user().await;
+    let id = record(&ada, &place, &repository).await;
+    let body = json!({
+        "setup": "echo ready > \"$COMMONTRACE_DEPENDENCIES/state\"", "repeats": 2,
+        "repo": {"test_command": "cat \"$COMMONTRACE_DEPENDENCIES/state\" && sh test_add.sh"},
+    });
+    let run = ada
+        .post(&format!("/traces/{id}/finalize?wait=0"), body)
+        .await;
+    let run = format!("/traces/{id}/runs/{}", run.ok()["run_id"].as_str().unwrap());
+    let mut done = run_until(&ada, &run, has_ended).await;
+    assert_eq!(done["state"], "done", "{done}");
+    server.stop().await;
+    done["verdict"]["verdict"]["verification"].take()
+}
+
+/// `scripts/with-docker.sh` runs this with an engine of its own.
+#[tokio::test]
+async fn tests_run_in_a_container_where_an_engine_answers() {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "whoever starts an engine for the tests hands it over this way"
+    )]
+    let variable = |name: &str| std::env::var(name).ok();
+    let socket = variable("COMMONTRACE_TEST_DOCKER_SOCKET");
+    let (Some(socket), Some(image)) = (socket, variable("COMMONTRACE_TEST_DOCKER_IMAGE")) else {
+        eprintln!("skipped: no Docker engine; see scripts/with-docker.sh");
+        return;
+    };
+    let in_docker = |image: &str| {
+        place_for(Place::new())
+            .with("COMMONTRACE_VERIFY_ISOLATION", "docker")
+            .with("COMMONTRACE_VERIFY_IMAGE", image)
+            .with("DOCKER_HOST", &format!("unix://{socket}"))
+    };
+    let verification = verified_in_a_container(in_docker(&image)).await;
+    assert_eq!(verification["status"], "verified", "{verification}");
+    assert_eq!(verification["isolation"], json!(["docker: container"]));
+    let missing = verified_in_a_container(in_docker("no-such-image:at-all")).await;
+    assert_eq!(missing["reason"], "image_missing", "{missing}");
+}
+
+#[tokio::test]
+async fn without_its_engine_a_run_is_no_failed_test() {
+    let place = place_for(Place::new());
+    let nowhere = format!("unix://{}", place.path("no-such-socket").display());
+    let place = place
+        .with("COMMONTRACE_VERIFY_ISOLATION", "docker")
+        .with("COMMONTRACE_VERIFY_IMAGE", "any")
+        .with("DOCKER_HOST", &nowhere);
+    let verification = verified_in_a_container(place).await;
+    assert_eq!(verification["status"], "infrastructure");
+    assert_eq!(
+        verification["reason"], "sandbox_unavailable",
+        "{verification}"
+    );
+    assert_eq!(verification["tests_passed"], Value::Null);
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
 //! What of a session is examined: its events, cut where they are long, the chain over them as they are, and
 //! its edits.
 
+use commontrace_api::finalize::HeldBackTest;
 use commontrace_judge::sign::Chain;
-use commontrace_session::{Body, Event};
+use commontrace_session::stored::{self, Hash};
+use commontrace_session::{Body, Event, hex};
 use commontrace_verify::git::{Edit, Replacement};
+use sha2::{Digest, Sha256};
 
 use crate::sessions::EventReader;
 use crate::sessions::examine::Subject;
@@ -62,6 +65,41 @@ pub async fn edits(subject: &Subject) -> Result<Vec<Edit>, String> {
         });
     }
     Ok(edits)
+}
+
+/// Returns the files of tests that a run was asked for with: their paths and contents, nothing for those that
+/// are to be removed.
+pub async fn tests(subject: &Subject) -> Result<Vec<(String, Option<String>)>, String> {
+    let mut files = Vec::new();
+    for test in &subject.request.tests {
+        let content = match &test.sha256 {
+            None => None,
+            Some(sha256) => Some(content(subject, test, sha256).await?),
+        };
+        files.push((test.path.clone(), content));
+    }
+    Ok(files)
+}
+
+async fn content(subject: &Subject, test: &HeldBackTest, sha256: &str) -> Result<String, String> {
+    let missing = || {
+        let path = &test.path;
+        format!(
+            "the file of tests `{path}`, with the SHA-256 {sha256}, is not kept with the session"
+        )
+    };
+    let hash: Hash = hex::decode(sha256).ok_or_else(missing)?;
+    let found = subject
+        .store
+        .session_blobs(subject.key, &[hash.to_vec()])
+        .await
+        .map_err(|_| "the files of tests could not be read".to_owned())?;
+    let (_, kept) = found.first().ok_or_else(missing)?;
+    let bytes = stored::decompress(kept, test.bytes).map_err(|_| missing())?;
+    if Sha256::digest(&bytes)[..] != hash[..] {
+        return Err(missing());
+    }
+    String::from_utf8(bytes).map_err(|_| missing())
 }
 
 async fn next(reader: &mut EventReader) -> Result<Option<Event>, String> {

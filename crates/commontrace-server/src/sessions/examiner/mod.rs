@@ -1,6 +1,7 @@
 //! Examines sessions: runs their tests in a sandbox, judges what was said and done, and signs what comes
 //! of it.
 
+mod logs;
 pub(crate) mod material;
 
 use std::path::{Path, PathBuf};
@@ -20,12 +21,15 @@ use commontrace_judge::verdict::{About, Fix, Verification, VerificationStatus, q
 use commontrace_judge::{checks, deterministic};
 use commontrace_store::RunState;
 use commontrace_verify::git::Protocol;
+use commontrace_verify::logs::Logs;
 use commontrace_verify::progress::Progress;
+use commontrace_verify::setup::Setup;
 use commontrace_verify::verify::{Change, Context, Tests};
 use commontrace_verify::{Request, Runner, Status, Verdict, verify};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
+use self::logs::SessionLogs;
 use self::material::Material;
 use super::examine::{Examiner, Subject, Watch};
 use crate::clock::Clock;
@@ -45,6 +49,8 @@ pub struct SessionExaminer {
     pub protocols: Vec<Protocol>,
     /// Whether dependencies may be fetched from the network. Tests never use it.
     pub setup_network: bool,
+    /// Whether the outputs of tests are kept with the session.
+    pub keeps_logs: bool,
     /// The model that judges, if there is one.
     pub endpoint: Option<Box<dyn Endpoint>>,
     /// How often it is asked, and what it costs.
@@ -84,6 +90,11 @@ impl Examiner for SessionExaminer {
             };
             watch.enter(state, json!(progress));
         };
+        let logs = SessionLogs {
+            store: &subject.store,
+            session: subject.key,
+            clock: &self.clock,
+        };
         let context = Context {
             runner: &*self.runner,
             folder: &self.folder,
@@ -91,10 +102,14 @@ impl Examiner for SessionExaminer {
             fetch_limit: FETCH,
             clock: &clock,
             progress: &progress,
+            logs: self.keeps_logs.then_some(&logs as &dyn Logs),
             cancel: watch.cancel.clone(),
         };
         let verified = verify(&request, &context).await;
-        Ok(json!(verified.verdict))
+        let mut verification = json!(verified.verdict);
+        // What was asked for is signed too, so that it can be asked for again.
+        verification["request"] = json!(subject.request);
+        Ok(verification)
     }
 
     async fn judge(
@@ -155,7 +170,17 @@ impl SessionExaminer {
             // Weakened tests of its own cannot grade a session where somebody else's are known.
             request.tests = Tests::Commit(repo.commit_after.clone());
         }
-        request.runs = subject.options.repeats.into();
+        if !subject.request.tests.is_empty() {
+            request.tests = Tests::Files(material::tests(subject).await?);
+        }
+        if let Some(command) = &subject.request.setup {
+            request.setup = match command.trim() {
+                "" => Setup::None,
+                _ => Setup::Command(command.clone()),
+            };
+        }
+        request.expected.clone_from(&subject.request.expected);
+        request.runs = subject.request.repeats.into();
         request.setup_network = self.setup_network;
         Ok(request)
     }
@@ -163,7 +188,7 @@ impl SessionExaminer {
 
 /// What is taken for the fix.
 fn fix(subject: &Subject) -> Fix {
-    match subject.options.fix {
+    match subject.request.fix {
         FixSource::Auto if subject.session.repo.commit_after.is_empty() => Fix::Edits,
         FixSource::Auto | FixSource::Commit => Fix::Commit,
         FixSource::Edits => Fix::Edits,

@@ -41,23 +41,9 @@ pub struct Args {
     /// Run the session's tests again, from a fresh clone, and compare
     #[arg(long, requires = "session")]
     rerun: bool,
-    /// What was taken for the fix, as the run was asked for
-    #[arg(long, value_enum, default_value = "auto", requires = "rerun")]
-    fix: FixSource,
     /// Print the public key of this machine
     #[arg(long, conflicts_with_all = ["file", "key", "session", "rerun"])]
     show_key: bool,
-}
-
-/// Where the fix is.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum FixSource {
-    /// In the session's `commit_after`, if it names one, else in its edits
-    Auto,
-    /// In `commit_after`
-    Commit,
-    /// In the session's edits
-    Edits,
 }
 
 fn public_key(text: &str) -> Result<PublicKey, &'static str> {
@@ -92,7 +78,7 @@ pub async fn run(config: Config, env: Environment, args: Args) -> Result<(), Fai
         signed.chain.events
     ));
     if args.rerun {
-        rerun::run(&config, &env, &store, session, &signed, args.fix).await?;
+        rerun::run(&config, &env, &store, session, &signed).await?;
     }
     store.close().await;
     Ok(())

@@ -2,25 +2,19 @@
 
 use commontrace_judge::sign::SignedVerdict;
 use commontrace_sandbox::CancellationToken;
-use commontrace_server::sessions::examine::{
-    self, Examiner as _, RunOptions, Stage, Subject, Watch,
-};
+use commontrace_server::sessions::examine::{Examiner as _, Stage, Subject, Watch};
 use commontrace_server::sessions::present::Kept;
 use commontrace_store::{RunState, Session, Store};
 use commontrace_verify::{Status, Verdict};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::FixSource;
 use super::compare::differences;
 use crate::commands::sessions::events;
 use crate::commands::{complain, interruption, say};
 use crate::config::{Config, Environment};
 use crate::examiner;
 use crate::failure::Failure;
-
-/// How often each side runs if the verdict does not tell, because it was without runs.
-const REPEATS: u8 = 3;
 
 /// Runs them and compares what comes out.
 pub async fn run(
@@ -29,32 +23,28 @@ pub async fn run(
     store: &Store,
     session: Session,
     signed: &SignedVerdict,
-    fix: FixSource,
 ) -> Result<(), Failure> {
-    let verification = signed.verdict["verification"].clone();
-    let before: Verdict = serde_json::from_value(verification).map_err(|err| {
+    let before: Verdict = serde_json::from_value(verification_of(signed).clone()).map_err(|err| {
         Failure::new(format!(
             "the verification that was signed is of a shape that this version does not know: {err}"
         ))
     })?;
     let through = signed.verdict["events_through_seq"].as_i64();
-    let repeats = u8::try_from(before.runs_per_side).unwrap_or(REPEATS);
-    let subject = Subject {
-        store: store.clone(),
-        key: session.key,
-        events_through: through.unwrap_or(session.last_seq),
-        session: Kept::parse(&session.header)
+    let asked = verification_of(signed)["request"].clone();
+    let request = serde_json::from_value(asked).map_err(|err| {
+        Failure::new(format!(
+            "the verdict does not say what was asked for: {err}"
+        ))
+    })?;
+    let subject = Subject::new(
+        store.clone(),
+        session.key,
+        through.unwrap_or(session.last_seq),
+        Kept::parse(&session.header)
             .map_err(events::failure)?
             .session,
-        options: RunOptions {
-            repeats: if repeats == 0 { REPEATS } else { repeats },
-            fix: match fix {
-                FixSource::Auto => examine::FixSource::Auto,
-                FixSource::Commit => examine::FixSource::Commit,
-                FixSource::Edits => examine::FixSource::Edits,
-            },
-        },
-    };
+        request,
+    );
     let again = verify(config, env, &subject).await?;
     if matches!(again.status, Status::Infrastructure | Status::NotRun)
         && again.status != before.status
@@ -79,6 +69,10 @@ pub async fn run(
         again.runs_per_side
     ));
     Ok(())
+}
+
+fn verification_of(signed: &SignedVerdict) -> &Value {
+    &signed.verdict["verification"]
 }
 
 /// Runs the tests where nothing of an earlier run can be found.

@@ -21,11 +21,18 @@ settings! {
             default: From(|known| Ok(default_protocols(known).to_owned())),
             common: false,
         }
-        /// What contains tests: auto, embedded, bubblewrap, or none (only where all who have a key may
-        /// run anything on this machine)
+        /// What contains tests: auto, embedded, bubblewrap, docker or podman (with an image), or none
+        /// (only where all who have a key may run anything on this machine)
         pub verify_isolation: Isolation {
             env: "COMMONTRACE_VERIFY_ISOLATION",
             default: Text("auto"),
+            common: false,
+        }
+        /// The image that Docker or Podman runs tests in. It has to be there already, with a shell and what
+        /// the tests need
+        pub verify_image: Option<String> {
+            env: "COMMONTRACE_VERIFY_IMAGE",
+            default: Unset,
             common: false,
         }
         /// Whether dependencies of a repository may be fetched from the network; tests never use it
@@ -148,31 +155,40 @@ pub enum Isolation {
     Embedded,
     /// The program `bwrap`.
     Bubblewrap,
+    /// A container of Docker.
+    Docker,
+    /// A container of Podman.
+    Podman,
     /// Nothing.
     None,
 }
 
 impl Isolation {
-    /// Returns it in the sandbox's words.
-    pub fn wanted(self) -> Wanted {
-        match self {
+    /// Returns it in the sandbox's words; nothing if it needs an image and there is none.
+    pub fn wanted(self, image: Option<&str>) -> Option<Wanted> {
+        let image = || image.filter(|image| !image.is_empty()).map(str::to_owned);
+        Some(match self {
             Self::Auto => Wanted::Auto,
             Self::Embedded => Wanted::Embedded,
             Self::Bubblewrap => Wanted::Bubblewrap,
+            Self::Docker => Wanted::Docker { image: image()? },
+            Self::Podman => Wanted::Podman { image: image()? },
             Self::None => Wanted::None,
-        }
+        })
     }
 }
 
 impl Value for Isolation {
     const KIND: &'static str = "ISOLATION";
-    const ACCEPTS: &'static str = "auto, embedded, bubblewrap or none";
+    const ACCEPTS: &'static str = "auto, embedded, bubblewrap, docker, podman or none";
 
     fn parse(text: &str) -> Option<Self> {
         match text {
             "auto" => Some(Self::Auto),
             "embedded" => Some(Self::Embedded),
             "bubblewrap" => Some(Self::Bubblewrap),
+            "docker" => Some(Self::Docker),
+            "podman" => Some(Self::Podman),
             "none" => Some(Self::None),
             _ => None,
         }
@@ -183,6 +199,8 @@ impl Value for Isolation {
             Self::Auto => "auto",
             Self::Embedded => "embedded",
             Self::Bubblewrap => "bubblewrap",
+            Self::Docker => "docker",
+            Self::Podman => "podman",
             Self::None => "none",
         }
         .to_owned()
