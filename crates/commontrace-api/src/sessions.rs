@@ -222,6 +222,8 @@ pub struct SessionBody {
     pub tool_version: Option<String>,
     /// How many events it has.
     pub last_seq: i64,
+    /// How many bytes it takes up in the store, as they are kept there.
+    pub stored_bytes: i64,
     /// When it was stored.
     pub created_at: DateTime<Utc>,
     /// When something was last appended.

@@ -124,6 +124,8 @@ pub struct ServerSettings {
     pub request_timeout: Duration,
     /// Longest time to wait for a session's verdict before its place is told instead.
     pub finalize_wait: Duration,
+    /// Sessions that are examined at a time.
+    pub parallel_runs: usize,
     /// Networks of the proxies that are believed when they say whom they forward for.
     pub trusted_proxies: Arc<[IpNet]>,
     /// Origins whose pages may call the API; `*` for all, none to send no CORS headers.
@@ -158,6 +160,7 @@ impl Default for ServerSettings {
             body_limit_bytes: 1024 * 1024,
             request_timeout: Duration::from_secs(30),
             finalize_wait: Duration::from_secs(60),
+            parallel_runs: 1,
             trusted_proxies: Arc::default(),
             cors_origins: Vec::new(),
             read_per_minute: 60,

@@ -156,6 +156,16 @@ impl ApiError {
         )
     }
 
+    /// 413: the account's sessions take up as much as they may.
+    pub fn no_room() -> Self {
+        Self::new(
+            Problem::NoRoom,
+            "your sessions take up all the room that they may; delete some with DELETE /traces/{id}, or ask \
+             the operator to prune old ones (`commontrace sessions prune`) or to raise \
+             COMMONTRACE_MAX_ACCOUNT_SESSION_BYTES",
+        )
+    }
+
     /// 414: the address is longer than hyper reads.
     pub fn uri_too_long() -> Self {
         Self::new(

@@ -197,7 +197,7 @@ mod tests {
           "404 application/problem+json: Not found.",
           "408 application/problem+json: Request took too long to arrive.",
           "409 application/problem+json: Conflict.",
-          "413 application/problem+json: Body too large.",
+          "413 application/problem+json: Body too large, or: No room left.",
           "415 application/problem+json: Body is compressed.",
           "422 application/problem+json: Invalid request.",
           "429 application/problem+json: Too many requests.",

@@ -102,4 +102,6 @@ pub struct Store {
     derived: Option<Derived>,
     trouble: Trouble,
     demand: Demand,
+    /// Bytes that an account's sessions may take up.
+    session_bytes_max: Option<i64>,
 }

@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr};
 use crate::{Engine, Error, Result};
 
 /// Every migration ever released; entries are added at the end and never change.
-const MIGRATIONS: [Step; 8] = [
+const MIGRATIONS: [Step; 9] = [
     Step {
         version: 1,
         name: "commons",
@@ -60,6 +60,12 @@ const MIGRATIONS: [Step; 8] = [
         name: "trace evidence",
         only_on: None,
         sql: include_str!("../migrations/0008_trace_evidence.sql"),
+    },
+    Step {
+        version: 9,
+        name: "session usage",
+        only_on: None,
+        sql: include_str!("../migrations/0009_session_usage.sql"),
     },
 ];
 

@@ -247,6 +247,7 @@ async fn open_sqlite(path: &Path) -> Result<Store> {
         derived: None,
         trouble: Trouble::default(),
         demand: Demand::default(),
+        session_bytes_max: None,
     })
 }
 
@@ -304,6 +305,7 @@ async fn open_postgres(
         derived: missing.is_none().then_some(Derived { make: None }),
         trouble: Trouble::default(),
         demand: Demand::default(),
+        session_bytes_max: None,
     })
 }
 

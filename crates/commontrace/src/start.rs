@@ -106,7 +106,11 @@ async fn open(
 ) -> Result<Store, Failure> {
     let opened = Store::open_with(&location(config)?, connections, replica).await;
     let store = opened.map_err(|err| Failure::from(err).at(&place(config)))?;
-    Ok(store.making_documents(MAKE_DOCUMENT))
+    let most = config.limits.max_account_session_bytes;
+    let most = (most > 0).then(|| i64::try_from(most).unwrap_or(i64::MAX));
+    Ok(store
+        .making_documents(MAKE_DOCUMENT)
+        .limiting_sessions(most))
 }
 
 fn connections(config: &Config) -> Connections {
@@ -351,6 +355,7 @@ pub fn server_settings(config: &Config) -> ServerSettings {
         read_per_minute: limits.rate_limit_read_per_minute.get(),
         write_per_minute: limits.rate_limit_write_per_minute.get(),
         single_user: config.server.single_user.then_some(local_user::ID),
+        parallel_runs: config.sessions.verify_parallel.get() as usize,
         finalize_wait: Duration::from_secs(config.sessions.finalize_wait_seconds.into()),
         record_per_minute: limits.rate_limit_record_per_minute.get(),
         session_body_limit_bytes: limits.max_session_body_bytes.get() as usize,

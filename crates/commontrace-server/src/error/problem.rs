@@ -25,6 +25,8 @@ pub enum Problem {
     Conflict,
     /// The body is larger than accepted.
     TooLarge,
+    /// The account's sessions take up all the room that they may.
+    NoRoom,
     /// The address is longer than accepted.
     UriTooLong,
     /// The body is compressed.
@@ -60,7 +62,7 @@ pub struct Row {
 
 impl Problem {
     /// All problems, in the order of their status.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Malformed,
         Self::Refused,
         Self::NotAuthenticated,
@@ -71,6 +73,7 @@ impl Problem {
         Self::SlowRequest,
         Self::Conflict,
         Self::TooLarge,
+        Self::NoRoom,
         Self::UriTooLong,
         Self::Compressed,
         Self::Invalid,
@@ -146,6 +149,12 @@ impl Problem {
                 "too-large",
                 "Body too large",
                 "Send less; `detail` names the limit.",
+            ),
+            Self::NoRoom => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "no-room",
+                "No room left",
+                "Delete sessions that you do not need, or ask the operator to prune old ones or to raise the limit.",
             ),
             Self::UriTooLong => (
                 StatusCode::URI_TOO_LONG,

@@ -72,6 +72,7 @@ pub async fn finalize(
         }
         StartRun::Replayed(answer) => look(&app, session.key, idempotency::repeat(answer)?).await?,
         StartRun::KeyReused => return Err(idempotency::key_reused()),
+        StartRun::NoRoom => return Err(ApiError::no_room()),
         StartRun::Unknown => return Err(unknown(&id)),
     };
     app.runs_due.notify_one();

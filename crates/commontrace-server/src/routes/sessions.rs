@@ -74,6 +74,7 @@ pub async fn create(
         CreateSession::Taken => Err(ApiError::conflict(
             "you have another session with this trace_id; append to it, or take another id",
         )),
+        CreateSession::NoRoom => Err(ApiError::no_room()),
         CreateSession::Replayed(answer) => idempotency::repeat(answer).map(Created),
         CreateSession::KeyReused => Err(idempotency::key_reused()),
     }
@@ -151,6 +152,7 @@ pub async fn append(
             "a session has at most {} events; begin another one",
             commontrace_store::SESSION_EVENTS_MAX
         ))),
+        AppendEvents::NoRoom => Err(ApiError::no_room()),
         AppendEvents::Replayed(answer) => idempotency::repeat(answer).map(JsonBody),
         AppendEvents::KeyReused => Err(idempotency::key_reused()),
     }

@@ -59,6 +59,7 @@ pub fn session(row: commontrace_store::Session) -> ApiResult<SessionBody> {
         model: session.model,
         tool_version: session.tool_version,
         last_seq: row.last_seq,
+        stored_bytes: row.stored_bytes,
         created_at: row.created_at,
         updated_at: row.updated_at,
         extra: session.extra,

@@ -1,4 +1,4 @@
-//! Examining sessions: one run at a time, under a lease that says that its worker is still there.
+//! Examining sessions: as many at a time as the operator allows, each under a lease that says that its worker is still there.
 //!
 //! A run that its worker did not end is taken up by another one as soon as the lease is over, and goes on
 //! from what was kept of it.
@@ -12,6 +12,7 @@ use commontrace_store::{ClaimedRun, Engine, Result, RunEnd, RunHold, RunState, S
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -38,6 +39,14 @@ pub async fn run(app: App) {
             tracing::warn!(error = %chain(&err), "runs of before wait for their leases: {err}");
         }
     }
+    let mut at_once = JoinSet::new();
+    for _ in 0..app.settings.parallel_runs {
+        at_once.spawn(work_off(app.clone(), Arc::clone(&examiner)));
+    }
+    at_once.join_all().await;
+}
+
+async fn work_off(app: App, examiner: Arc<dyn Examiner>) {
     while !app.lifecycle.is_stopping() {
         match step(&app, &examiner).await {
             Ok(true) => {}

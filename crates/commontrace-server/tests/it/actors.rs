@@ -42,15 +42,31 @@ impl TestApp {
         Self::examining(engine, settings, None).await
     }
 
+    /// A server on which the sessions of an account may take up so many bytes.
+    pub async fn limiting_sessions(engine: Engine, bytes: i64) -> Self {
+        Self::build(engine, ServerSettings::default(), None, Some(bytes)).await
+    }
+
     /// A server that examines sessions like this.
     pub async fn examining(
         engine: Engine,
         settings: ServerSettings,
         examiner: Option<Arc<dyn Examiner>>,
     ) -> Self {
+        Self::build(engine, settings, examiner, None).await
+    }
+
+    async fn build(
+        engine: Engine,
+        settings: ServerSettings,
+        examiner: Option<Arc<dyn Examiner>>,
+        session_bytes_max: Option<i64>,
+    ) -> Self {
         let (location, home) = empty(engine).await;
         let store = Store::open(&location).await.unwrap();
-        let store = store.making_documents(MAKE_DOCUMENT);
+        let store = store
+            .making_documents(MAKE_DOCUMENT)
+            .limiting_sessions(session_bytes_max);
         let search = Search::new(&store, None, None, Ids::Random.uuid());
         let parts = Parts::new(
             store,

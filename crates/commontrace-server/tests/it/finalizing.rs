@@ -82,6 +82,14 @@ impl Examiner for Scripted {
 }
 
 async fn scripted(engine: Engine, script: Script) -> (TestApp, Arc<Scripted>) {
+    scripted_at_once(engine, script, 1).await
+}
+
+async fn scripted_at_once(
+    engine: Engine,
+    script: Script,
+    parallel_runs: usize,
+) -> (TestApp, Arc<Scripted>) {
     let examiner = Arc::new(Scripted {
         script,
         verified: AtomicU32::new(0),
@@ -89,6 +97,7 @@ async fn scripted(engine: Engine, script: Script) -> (TestApp, Arc<Scripted>) {
     });
     let settings = ServerSettings {
         worker_poll: Duration::from_millis(20),
+        parallel_runs,
         read_per_minute: 1_000_000,
         ..ServerSettings::default()
     };
@@ -323,6 +332,33 @@ async fn whatever_fails_is_a_state_and_never_a_verdict(
     let runs = ada.get(&format!("/traces/{id}/runs")).await.ok();
     assert_eq!(runs["runs"][0]["state"], "failed");
     assert!(runs["runs"][0]["error"].is_string());
+}
+
+#[rstest]
+#[tokio::test]
+async fn as_many_sessions_are_examined_at_a_time_as_the_operator_allows(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let (app, examiner) = scripted_at_once(engine, Script::Wait, 2).await;
+    let ada = app.user("ada").await;
+    let mut runs = Vec::new();
+    for _ in 0..3 {
+        runs.push(ask(&ada, &session(&ada).await).await);
+    }
+    while examiner.verified.load(Ordering::Relaxed) < 2 {
+        tokio::task::yield_now().await;
+    }
+    let mut queued = 0;
+    for run in &runs {
+        queued += usize::from(ada.get(run).await.ok()["state"] == "queued");
+    }
+    assert_eq!(queued, 1);
+    for run in runs {
+        ada.send(Method::POST, &format!("{run}/cancel"), None, &[])
+            .await
+            .ok();
+        assert_eq!(ended(&ada, &run).await["state"], "cancelled");
+    }
 }
 
 #[tokio::test]

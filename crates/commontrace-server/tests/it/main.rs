@@ -17,6 +17,7 @@ mod moderation;
 mod proving;
 mod reading;
 mod recording;
+mod room;
 mod searching;
 mod seeds;
 mod voting;

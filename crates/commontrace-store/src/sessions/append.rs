@@ -11,6 +11,7 @@ use serde_json::Value;
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use super::blobs::{self, NewBlob};
+use super::usage;
 use crate::idempotency::{self, Earlier};
 use crate::tx::{Tx, on_tx};
 use crate::{Idempotency, Result, Store};
@@ -70,6 +71,8 @@ pub enum AppendEvents {
     },
     /// It would have more events than it may have.
     Full,
+    /// The account's sessions take up all the room that they may.
+    NoRoom,
     /// The same request was carried out before; this was its answer.
     Replayed(Value),
     /// The key was used for another request.
@@ -95,8 +98,11 @@ impl Store {
         append: Append,
         now: DateTime<Utc>,
     ) -> Result<AppendEvents> {
-        self.write(move |tx| async move { append_to(tx, user, &id, append, now).await }.boxed())
-            .await
+        let most = self.session_bytes_max;
+        self.write(move |tx| {
+            async move { append_to(tx, user, &id, append, most, now).await }.boxed()
+        })
+        .await
     }
 }
 
@@ -105,6 +111,7 @@ async fn append_to(
     user: UserId,
     id: &str,
     append: Append,
+    most: Option<i64>,
     now: DateTime<Utc>,
 ) -> Result<AppendEvents> {
     if let Some(request) = &append.idempotency
@@ -113,10 +120,16 @@ async fn append_to(
         return Ok(earlier.into());
     }
     // Whoever has changed the row is alone with the session until the end of the transaction.
+    let blobs = append.blobs.iter().chain(&append.records);
+    let expected_bytes = event_bytes(append.events.iter())
+        + blobs.map(|blob| blob.content.len() as i64).sum::<i64>();
     let held: Option<(SessionKey, i64, DateTime<Utc>)> = on_tx!(tx, |db| sqlx::query_as(
-        "UPDATE sessions SET last_seq = last_seq + $3, updated_at = $4
+        "UPDATE sessions SET last_seq = last_seq + $3, updated_at = $4,
+             stored_bytes = stored_bytes + $7
          WHERE user_id = $1 AND id = $2 AND deleted_at IS NULL AND last_seq + $3 <= $5
            AND ($6 IS NULL OR last_seq = $6)
+           AND ($8 IS NULL OR $8 > COALESCE(
+                   (SELECT stored_bytes FROM session_usage WHERE user_id = $1), 0))
          RETURNING key, last_seq, start_time",
     )
     .bind(user)
@@ -125,28 +138,38 @@ async fn append_to(
     .bind(now)
     .bind(SESSION_EVENTS_MAX)
     .bind(append.expected_seq)
+    .bind(expected_bytes)
+    .bind(most)
     .fetch_optional(db)
     .await)?;
     let Some((session, claimed, begun)) = held else {
-        return refusal(tx, user, id, append.expected_seq).await;
+        let events = append.events.len() as i64;
+        return refusal(tx, user, id, events, append.expected_seq).await;
     };
     let before = claimed - append.events.len() as i64;
-    let Stored { last_seq, known } = store(tx, session, before, begun, &append.events).await?;
+    let Stored {
+        last_seq,
+        mut bytes,
+        known,
+    } = store(tx, session, before, begun, &append.events).await?;
     let changed = changed::of(tx, session, &known).await?;
     if last_seq != before {
-        blobs::put(tx, session, &append.blobs, now).await?;
+        bytes += blobs::put(tx, session, &append.blobs, now).await?;
     }
-    blobs::put(tx, session, &append.records, now).await?;
-    if last_seq != claimed {
+    bytes += blobs::put(tx, session, &append.records, now).await?;
+    if (last_seq, bytes) != (claimed, expected_bytes) {
         on_tx!(tx, |db| sqlx::query(
-            "UPDATE sessions SET last_seq = $2 WHERE key = $1"
+            "UPDATE sessions SET last_seq = $2, stored_bytes = stored_bytes + $3 WHERE key = $1"
         )
         .bind(session)
         .bind(last_seq)
+        .bind(bytes - expected_bytes)
         .execute(db)
         .await
         .map(drop))?;
     }
+    // Late, because all writes of the account meet there.
+    usage::add(tx, user, bytes).await?;
     let appended = last_seq - before;
     if let Some(mut request) = append.idempotency {
         request.response["appended_events"] = appended.into();
@@ -173,6 +196,7 @@ async fn refusal(
     tx: &mut Tx<'_>,
     user: UserId,
     id: &str,
+    events: i64,
     expected: Option<i64>,
 ) -> Result<AppendEvents> {
     let last_seq: Option<i64> = on_tx!(tx, |db| sqlx::query_scalar(
@@ -187,16 +211,35 @@ async fn refusal(
         (Some(last_seq), Some(expected)) if expected != last_seq => {
             AppendEvents::Unexpected { last_seq }
         }
-        (Some(_), _) => AppendEvents::Full,
+        (Some(last_seq), _) if last_seq + events > SESSION_EVENTS_MAX => AppendEvents::Full,
+        (Some(_), _) => AppendEvents::NoRoom,
     })
+}
+
+fn event_bytes<'e>(events: impl Iterator<Item = &'e NewEvent>) -> i64 {
+    let bytes = |event: &NewEvent| event.event.len() + event.large.as_ref().map_or(0, String::len);
+    events.map(|event| bytes(event) as i64).sum()
 }
 
 /// What came of storing events.
 pub(super) struct Stored<'e> {
     /// The number of the last event of the session.
     pub(super) last_seq: i64,
+    /// The bytes of those that are new.
+    pub(super) bytes: i64,
     /// Those that the session had already, by their ids.
     known: Vec<&'e NewEvent>,
+}
+
+impl<'e> Stored<'e> {
+    /// These rows, behind the event numbered `before`.
+    fn of(before: i64, rows: &[Row<'_>], known: Vec<&'e NewEvent>) -> Self {
+        Self {
+            last_seq: before + rows.len() as i64,
+            bytes: event_bytes(rows.iter().map(|row| row.event)),
+            known,
+        }
+    }
 }
 
 /// Stores events behind the one numbered `before`.
@@ -220,10 +263,7 @@ pub(super) async fn store<'e>(
         rows.push(Row { seq, at, event });
     }
     if insert(tx, session, &rows).await? == rows.len() as u64 {
-        return Ok(Stored {
-            last_seq: before + rows.len() as i64,
-            known: Vec::new(),
-        });
+        return Ok(Stored::of(before, &rows, Vec::new()));
     }
     // Some were there before, which leaves gaps: those that are new are numbered again.
     let stored: HashSet<String> = on_tx!(tx, |db| sqlx::query_scalar::<_, String>(
@@ -248,10 +288,7 @@ pub(super) async fn store<'e>(
         row.seq = seq;
     }
     insert(tx, session, &rows).await?;
-    Ok(Stored {
-        last_seq: before + rows.len() as i64,
-        known,
-    })
+    Ok(Stored::of(before, &rows, known))
 }
 
 /// Returns when the event with this number happened.

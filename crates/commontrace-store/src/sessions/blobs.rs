@@ -1,10 +1,11 @@
 //! Large texts, each stored once, named by the SHA-256 of what it says.
 
 use chrono::{DateTime, Utc};
-use commontrace_core::SessionKey;
+use commontrace_core::{SessionKey, UserId};
 use futures_util::FutureExt;
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
+use super::usage;
 use crate::pool::on_pool;
 use crate::tx::{Tx, on_tx};
 use crate::{Result, Store};
@@ -20,13 +21,15 @@ pub struct NewBlob {
     pub content: Vec<u8>,
 }
 
-/// Keeps blobs and notes that a session needs them.
+/// Keeps blobs and notes that a session needs them. Returns how many bytes those have that it did not need
+/// before.
 pub(super) async fn put(
     tx: &mut Tx<'_>,
     session: SessionKey,
     blobs: &[NewBlob],
     now: DateTime<Utc>,
-) -> Result<()> {
+) -> Result<i64> {
+    let mut added = 0;
     for blob in blobs {
         // The update does nothing but hold the row, so that it is not removed before it is needed.
         on_tx!(tx, |db| sqlx::query(
@@ -40,50 +43,57 @@ pub(super) async fn put(
         .execute(db)
         .await
         .map(drop))?;
-        link(tx, session, &blob.hash).await?;
+        if link(tx, session, &blob.hash).await? {
+            added += blob.content.len() as i64;
+        }
     }
-    Ok(())
+    Ok(added)
 }
 
-/// Notes that a session needs a blob, which is held.
-async fn link(tx: &mut Tx<'_>, session: SessionKey, hash: &[u8]) -> Result<()> {
-    on_tx!(tx, |db| sqlx::query(
+/// Notes that a session needs a blob, which is held. Returns whether it did not before.
+async fn link(tx: &mut Tx<'_>, session: SessionKey, hash: &[u8]) -> Result<bool> {
+    Ok(on_tx!(tx, |db| sqlx::query(
         "INSERT INTO session_blobs (session_key, hash) VALUES ($1, $2) ON CONFLICT DO NOTHING",
     )
     .bind(session)
     .bind(hash)
     .execute(db)
     .await
-    .map(drop))?;
-    Ok(())
+    .map(|done| done.rows_affected() > 0))?)
 }
 
-/// Holds a session's row to the end of the transaction, unless the session is gone.
-async fn hold(tx: &mut Tx<'_>, session: SessionKey) -> Result<bool> {
-    let held = on_tx!(tx, |db| sqlx::query(
-        "UPDATE sessions SET last_seq = last_seq WHERE key = $1 AND deleted_at IS NULL"
+/// Holds a session's row to the end of the transaction and returns whose it is, unless it is gone or its
+/// account has no room left.
+async fn hold(tx: &mut Tx<'_>, session: SessionKey, most: Option<i64>) -> Result<Option<UserId>> {
+    let owner: Option<UserId> = on_tx!(tx, |db| sqlx::query_scalar(
+        "UPDATE sessions SET last_seq = last_seq WHERE key = $1 AND deleted_at IS NULL
+         RETURNING user_id"
     )
     .bind(session)
-    .execute(db)
-    .await
-    .map(|done| done.rows_affected()))?;
-    Ok(held > 0)
+    .fetch_optional(db)
+    .await)?;
+    Ok(match owner {
+        Some(owner) if usage::has_room(tx, owner, most).await? => Some(owner),
+        _ => None,
+    })
 }
 
 impl Store {
-    /// Keeps a text for a session, unless that is gone; returns whether it is kept.
+    /// Keeps a text for a session, unless that is gone or there is no room; returns whether it is kept.
     pub async fn keep_blob(
         &self,
         session: SessionKey,
         blob: NewBlob,
         now: DateTime<Utc>,
     ) -> Result<bool> {
+        let most = self.session_bytes_max;
         self.write(move |tx| {
             async move {
-                if !hold(tx, session).await? {
+                let Some(owner) = hold(tx, session, most).await? else {
                     return Ok(false);
-                }
-                put(tx, session, &[blob], now).await?;
+                };
+                let added = put(tx, session, &[blob], now).await?;
+                usage::add_to_session(tx, owner, session, added).await?;
                 Ok(true)
             }
             .boxed()
@@ -93,19 +103,27 @@ impl Store {
 
     /// Keeps a text for a session that is kept for another one; returns whether there is one with this hash.
     pub async fn share_blob(&self, session: SessionKey, hash: Vec<u8>) -> Result<bool> {
+        let most = self.session_bytes_max;
         self.write(move |tx| {
             async move {
+                // As everywhere, the session's row is held before a blob's.
+                let Some(owner) = hold(tx, session, most).await? else {
+                    return Ok(false);
+                };
                 // The update does nothing but hold the row, as in `put`.
-                let size: Option<i64> = on_tx!(tx, |db| sqlx::query_scalar(
-                    "UPDATE blobs SET size = size WHERE hash = $1 RETURNING size"
+                let bytes: Option<i64> = on_tx!(tx, |db| sqlx::query_scalar(
+                    "UPDATE blobs SET size = size WHERE hash = $1
+                     RETURNING CAST(octet_length(content) AS BIGINT)"
                 )
                 .bind(&hash)
                 .fetch_optional(db)
                 .await)?;
-                if size.is_none() || !hold(tx, session).await? {
+                let Some(bytes) = bytes else {
                     return Ok(false);
+                };
+                if link(tx, session, &hash).await? {
+                    usage::add_to_session(tx, owner, session, bytes).await?;
                 }
-                link(tx, session, &hash).await?;
                 Ok(true)
             }
             .boxed()

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::append::{self, NewEvent};
 use super::blobs::{self, NewBlob};
+use super::usage;
 use crate::idempotency::{self, Earlier};
 use crate::tx::{Tx, on_tx};
 use crate::{Idempotency, Result, Store};
@@ -49,6 +50,8 @@ pub enum CreateSession {
     Same,
     /// The account has another one with this id.
     Taken,
+    /// The account's sessions take up all the room that they may.
+    NoRoom,
     /// The same request was carried out before; this was its answer.
     Replayed(Value),
     /// The key was used for another request.
@@ -72,7 +75,8 @@ impl Store {
         idempotency: Option<Idempotency>,
         now: DateTime<Utc>,
     ) -> Result<CreateSession> {
-        self.write(move |tx| async move { create(tx, new, idempotency, now).await }.boxed())
+        let most = self.session_bytes_max;
+        self.write(move |tx| async move { create(tx, new, idempotency, most, now).await }.boxed())
             .await
     }
 }
@@ -84,6 +88,7 @@ impl Store {
         self.write(move |tx| {
             async move {
                 if insert(tx, &new, now).await? {
+                    usage::add(tx, new.user_id, header_bytes(&new)).await?;
                     return Ok(true);
                 }
                 Ok(on_tx!(tx, |db| sqlx::query(
@@ -114,6 +119,7 @@ async fn create(
     tx: &mut Tx<'_>,
     new: NewSession,
     idempotency: Option<Idempotency>,
+    most: Option<i64>,
     now: DateTime<Utc>,
 ) -> Result<CreateSession> {
     if let Some(request) = &idempotency
@@ -121,7 +127,8 @@ async fn create(
     {
         return Ok(earlier.into());
     }
-    if !insert(tx, &new, now).await? {
+    let has_room = usage::has_room(tx, new.user_id, most).await?;
+    if !has_room || !insert(tx, &new, now).await? {
         let known: Option<Vec<u8>> = on_tx!(tx, |db| sqlx::query_scalar(
             "SELECT content_hash FROM sessions
              WHERE user_id = $1 AND id = $2 AND deleted_at IS NULL"
@@ -132,6 +139,7 @@ async fn create(
         .await)?;
         return Ok(match known {
             Some(hash) if hash == new.content_hash => CreateSession::Same,
+            None if !has_room => CreateSession::NoRoom,
             _ => CreateSession::Taken,
         });
     }
@@ -146,17 +154,25 @@ async fn create(
             .map(drop))?;
         return Ok(earlier.into());
     }
-    blobs::put(tx, new.key, &new.blobs, now).await?;
+    let blobs = blobs::put(tx, new.key, &new.blobs, now).await?;
     let stored = append::store(tx, new.key, 0, new.start_time, &new.events).await?;
+    let bytes = blobs + stored.bytes;
     on_tx!(tx, |db| sqlx::query(
-        "UPDATE sessions SET last_seq = $2 WHERE key = $1"
+        "UPDATE sessions SET last_seq = $2, stored_bytes = stored_bytes + $3 WHERE key = $1"
     )
     .bind(new.key)
     .bind(stored.last_seq)
+    .bind(bytes)
     .execute(db)
     .await
     .map(drop))?;
+    usage::add(tx, new.user_id, header_bytes(&new) + bytes).await?;
     Ok(CreateSession::Created)
+}
+
+/// Bytes of what a session says of itself.
+fn header_bytes(new: &NewSession) -> i64 {
+    new.header.len() as i64
 }
 
 /// Stores the session's row, unless the account has one with its id.
@@ -164,8 +180,8 @@ async fn insert(tx: &mut Tx<'_>, new: &NewSession, now: DateTime<Utc>) -> Result
     Ok(on_tx!(tx, |db| {
         sqlx::query(
         "INSERT INTO sessions (key, user_id, id, content_hash, developer_id, bug_id, repo_name, format,
-                               start_time, header, last_seq, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $11)
+                               start_time, header, last_seq, created_at, updated_at, stored_bytes)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $11, $12)
          ON CONFLICT (user_id, id) WHERE deleted_at IS NULL DO NOTHING",
     )
     .bind(new.key)
@@ -179,6 +195,7 @@ async fn insert(tx: &mut Tx<'_>, new: &NewSession, now: DateTime<Utc>) -> Result
     .bind(new.start_time)
     .bind(&new.header)
     .bind(now)
+    .bind(header_bytes(new))
     .execute(db)
     .await
     .map(|done| done.rows_affected() > 0)

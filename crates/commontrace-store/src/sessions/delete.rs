@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use commontrace_core::{SessionKey, UserId};
 use futures_util::FutureExt;
 
+use super::usage;
 use crate::pool::on_pool;
 use crate::tx::{Tx, on_tx};
-use crate::write::execute;
 use crate::{Result, Store};
 
 /// Rows removed in one transaction.
@@ -21,17 +21,23 @@ impl Store {
         id: String,
         now: DateTime<Utc>,
     ) -> Result<bool> {
-        execute!(
-            self,
-            sqlx::query(
-                "UPDATE sessions SET deleted_at = $3
-                 WHERE user_id = $1 AND id = $2 AND deleted_at IS NULL"
-            )
-            .bind(user)
-            .bind(&id)
-            .bind(now)
-        )
-        .map(|changed| changed > 0)
+        self.write(move |tx| {
+            async move {
+                let deleted: Vec<(UserId, i64)> = on_tx!(tx, |db| sqlx::query_as(
+                    "UPDATE sessions SET deleted_at = $3
+                     WHERE user_id = $1 AND id = $2 AND deleted_at IS NULL
+                     RETURNING user_id, stored_bytes"
+                )
+                .bind(user)
+                .bind(&id)
+                .bind(now)
+                .fetch_all(db)
+                .await)?;
+                Ok(usage::give_back(tx, deleted).await? > 0)
+            }
+            .boxed()
+        })
+        .await
     }
 
     /// Deletes all sessions to which nothing was appended since `before`, and returns how many.
@@ -42,17 +48,9 @@ impl Store {
     ) -> Result<u64> {
         let mut deleted = 0;
         loop {
-            let step = execute!(
-                self,
-                sqlx::query(
-                    "UPDATE sessions SET deleted_at = $2
-                     WHERE key IN (SELECT key FROM sessions
-                                   WHERE updated_at < $1 AND deleted_at IS NULL LIMIT $3)"
-                )
-                .bind(before)
-                .bind(now)
-                .bind(STEP)
-            )?;
+            let step = self
+                .write(move |tx| delete_step(tx, before, now).boxed())
+                .await?;
             if step == 0 {
                 return Ok(deleted);
             }
@@ -89,6 +87,21 @@ impl Store {
         .fetch_optional(db)
         .await)?)
     }
+}
+
+async fn delete_step(tx: &mut Tx<'_>, before: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
+    let deleted: Vec<(UserId, i64)> = on_tx!(tx, |db| sqlx::query_as(
+        "UPDATE sessions SET deleted_at = $2
+         WHERE key IN (SELECT key FROM sessions
+                       WHERE updated_at < $1 AND deleted_at IS NULL LIMIT $3)
+         RETURNING user_id, stored_bytes"
+    )
+    .bind(before)
+    .bind(now)
+    .bind(STEP)
+    .fetch_all(db)
+    .await)?;
+    usage::give_back(tx, deleted).await
 }
 
 /// Removes some of what a deleted session left; false when that was all.

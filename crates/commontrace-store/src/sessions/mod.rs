@@ -11,6 +11,7 @@ mod create;
 mod delete;
 mod read;
 mod runs;
+mod usage;
 
 pub use append::changed::warning as changed_warning;
 pub use append::{Append, AppendEvents, NewEvent, SESSION_EVENTS_MAX};

@@ -28,6 +28,8 @@ pub struct Session {
     pub header: String,
     /// How many events it has.
     pub last_seq: i64,
+    /// How many bytes it takes up.
+    pub stored_bytes: i64,
     /// When it was stored.
     pub created_at: DateTime<Utc>,
     /// When something was last appended.
@@ -86,7 +88,7 @@ pub struct SessionFilter {
 
 macro_rules! columns {
     () => {
-        "key, id, developer_id, bug_id, repo_name, format, start_time, header, last_seq, created_at, updated_at,
+        "key, id, developer_id, bug_id, repo_name, format, start_time, header, last_seq, stored_bytes, created_at, updated_at,
          (SELECT verdict FROM session_runs r WHERE r.session_key = sessions.key AND r.state = 'done'
           ORDER BY r.created_at DESC, r.id DESC LIMIT 1) AS verdict"
     };

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::blobs::{self, NewBlob};
+use super::usage;
 use crate::idempotency::{self, Earlier};
 use crate::pool::on_pool;
 use crate::tx::{Tx, on_tx};
@@ -128,6 +129,8 @@ pub enum StartRun {
     Replayed(Value),
     /// The key was used for another request.
     KeyReused,
+    /// The account's sessions take up all the room that they may, and the request has files.
+    NoRoom,
     /// The account has no such session.
     Unknown,
 }
@@ -205,7 +208,8 @@ impl Store {
         new: NewRun,
         now: DateTime<Utc>,
     ) -> Result<StartRun> {
-        self.write(move |tx| async move { start(tx, user, &session, new, now).await }.boxed())
+        let most = self.session_bytes_max;
+        self.write(move |tx| async move { start(tx, user, &session, new, most, now).await }.boxed())
             .await
     }
 
@@ -394,6 +398,7 @@ async fn start(
     user: UserId,
     session: &str,
     new: NewRun,
+    most: Option<i64>,
     now: DateTime<Utc>,
 ) -> Result<StartRun> {
     if let Some(request) = &new.idempotency
@@ -413,6 +418,9 @@ async fn start(
     let Some((key, last_seq)) = session else {
         return Ok(StartRun::Unknown);
     };
+    if !new.files.is_empty() && !usage::has_room(tx, user, most).await? {
+        return Ok(StartRun::NoRoom);
+    }
     let started: Option<Run> = on_tx!(tx, |db| sqlx::query_as(concat!(
         "INSERT INTO session_runs (id, session_key, state, options, events_through, attempts,
                                    cancel_requested, created_at)
@@ -428,7 +436,8 @@ async fn start(
     .fetch_optional(db)
     .await)?;
     if let Some(started) = started {
-        blobs::put(tx, key, &new.files, now).await?;
+        let added = blobs::put(tx, key, &new.files, now).await?;
+        usage::add_to_session(tx, user, key, added).await?;
         if let Some(request) = &new.idempotency
             && let Some(earlier) = idempotency::remember(tx, user, request, now).await?
         {

@@ -26,5 +26,6 @@ mod search;
 mod sessions;
 mod support;
 mod traces;
+mod usage;
 mod vectors;
 mod votes;

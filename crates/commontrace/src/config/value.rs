@@ -82,6 +82,19 @@ impl Value for u32 {
     }
 }
 
+impl Value for u64 {
+    const KIND: &'static str = "NUMBER";
+    const ACCEPTS: &'static str = "a whole number from 0 to 18446744073709551615";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl Value for NonZeroU32 {
     const KIND: &'static str = "NUMBER";
     const ACCEPTS: &'static str = "a whole number from 1 to 4294967295";

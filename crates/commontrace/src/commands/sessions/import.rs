@@ -162,7 +162,7 @@ fn summary(read: &Read, stored: Imported) {
     ));
     if *bad + *skipped + stored.refused > 0 {
         say(format_args!(
-            "{bad} damaged records, {skipped} left out on purpose, {} events of sessions that are another's or full",
+            "{bad} damaged records, {skipped} left out on purpose, {} events of sessions that are another's or full, or for which there is no room",
             stored.refused
         ));
     }

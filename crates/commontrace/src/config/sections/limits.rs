@@ -43,6 +43,12 @@ settings! {
             default: Text("10485760"),
             common: false,
         }
+        /// How many bytes the sessions of one account may take up in the store; 0 for as many as they like
+        pub max_account_session_bytes: u64 {
+            env: "COMMONTRACE_MAX_ACCOUNT_SESSION_BYTES",
+            default: Text("10737418240"),
+            common: false,
+        }
         /// Largest body of any other request, in bytes
         pub max_body_bytes: NonZeroU32 {
             env: "COMMONTRACE_MAX_BODY_BYTES",

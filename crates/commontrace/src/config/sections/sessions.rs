@@ -41,6 +41,12 @@ settings! {
             default: Text("false"),
             common: false,
         }
+        /// How many sessions a worker examines at a time; each runs tests with up to two processors
+        pub verify_parallel: NonZeroU32 {
+            env: "COMMONTRACE_VERIFY_PARALLEL",
+            default: Text("1"),
+            common: false,
+        }
         /// Seconds that a request waits for a verdict before it is told where to look for it
         pub finalize_wait_seconds: u32 {
             env: "COMMONTRACE_FINALIZE_WAIT_SECONDS",

@@ -175,7 +175,7 @@ impl Watch {
         }
         if refused > 0 {
             said.push(format!(
-                "{refused} events left out, of sessions that are another's or full"
+                "{refused} events left out, of sessions that are another's or full, or for which there is no room"
             ));
         }
         if damaged > 0 {
