@@ -158,7 +158,7 @@ impl Download {
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
-            .map(|part| part.trim())
+            .map(str::trim)
             .any(|part| part == "*" || part.strip_prefix("W/").unwrap_or(part) == quoted)
     }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use commontrace_api::Bounded;
 use commontrace_api::finalize::{FinalizeRequest, HeldBackTest, RepoOverride, RunRequest};
 use commontrace_api::sessions::FinalizeQuery;
 use commontrace_session::hex;
@@ -50,8 +51,8 @@ pub fn read(body: Option<&str>, query: &FinalizeQuery) -> ApiResult<Asked> {
     let mut wrong = Faults::default();
     let repeats = once(
         "repeats",
-        query.repeats.map(|n| n.value()),
-        body.repeats.map(|n| n.value()),
+        query.repeats.map(Bounded::value),
+        body.repeats.map(Bounded::value),
         &mut wrong,
     );
     let fix = once("fix", query.fix, body.fix, &mut wrong);
@@ -315,12 +316,12 @@ mod tests {
     }
 
     #[track_caller]
-    fn refused(body: Value, place: Value, part: &str) {
+    fn refused(body: &Value, place: &Value, part: &str) {
         let text = body.to_string();
         let err = read(Some(&text), &query()).expect_err("a refusal");
         let answer: Value = serde_json::from_slice(&err.into_json()).expect("JSON");
         let first = &answer["detail"][0];
-        assert_eq!(first["loc"], place, "{answer}");
+        assert_eq!(first["loc"], *place, "{answer}");
         assert!(
             first["msg"].as_str().is_some_and(|msg| msg.contains(part)),
             "{answer}"
@@ -341,52 +342,52 @@ mod tests {
             "a/",
         ] {
             refused(
-                json!({"tests": [file("ok"), file(path)]}),
-                json!(["body", "tests", 1, "path"]),
+                &json!({"tests": [file("ok"), file(path)]}),
+                &json!(["body", "tests", 1, "path"]),
                 "must",
             );
         }
         refused(
-            json!({"tests": [file("a"), file("a")]}),
-            json!(["body", "tests", 1, "path"]),
+            &json!({"tests": [file("a"), file("a")]}),
+            &json!(["body", "tests", 1, "path"]),
             "earlier",
         );
         refused(
-            json!({"tests": [{"content": ""}]}),
-            json!(["body", "tests", 0, "path"]),
+            &json!({"tests": [{"content": ""}]}),
+            &json!(["body", "tests", 0, "path"]),
             "required",
         );
         refused(
-            json!({"tests": [file("a"), {"path": 1}]}),
-            json!(["body", "tests", 1, "path"]),
+            &json!({"tests": [file("a"), {"path": 1}]}),
+            &json!(["body", "tests", 1, "path"]),
             "string",
         );
-        refused(json!({"test": []}), json!(["body", "test"]), "not known");
+        refused(&json!({"test": []}), &json!(["body", "test"]), "not known");
         refused(
-            json!({"repeats": 11}),
-            json!(["body", "repeats"]),
+            &json!({"repeats": 11}),
+            &json!(["body", "repeats"]),
             "1 to 10",
         );
         refused(
-            json!({"expected": ["a", " "]}),
-            json!(["body", "expected", 1]),
+            &json!({"expected": ["a", " "]}),
+            &json!(["body", "expected", 1]),
             "id",
         );
         refused(
-            json!({"repo": {"url": "a\0"}}),
-            json!(["body", "repo", "url"]),
+            &json!({"repo": {"url": "a\0"}}),
+            &json!(["body", "repo", "url"]),
             "NUL",
         );
         let many: Vec<Value> = (0..101).map(|n| file(&n.to_string())).collect();
         refused(
-            json!({"tests": many}),
-            json!(["body", "tests"]),
+            &json!({"tests": many}),
+            &json!(["body", "tests"]),
             "at most 100",
         );
         let large = json!([{"path": "a", "content": "x".repeat(FILES_BYTES + 1)}]);
         refused(
-            json!({"tests": large}),
-            json!(["body", "tests"]),
+            &json!({"tests": large}),
+            &json!(["body", "tests"]),
             "bytes together",
         );
         for body in ["[]", "{", "{} {}", "nul"] {
@@ -407,6 +408,10 @@ mod tests {
             answer.contains("github-pat") && !answer.contains("ghp_"),
             "{answer}"
         );
-        refused(body, json!(["body", "tests", 0, "content"]), "by the rule");
+        refused(
+            &body,
+            &json!(["body", "tests", 0, "content"]),
+            "by the rule",
+        );
     }
 }
