@@ -35,18 +35,19 @@ pub mod worker;
 
 pub use app::{App, ServerSettings};
 pub use error::{ApiError, ApiResult};
+use middleware::Limits;
 
 /// Builds the whole service: the routes, their description, and the layers around them.
 pub fn router(app: &App) -> axum::Router {
-    let (routes, description) = openapi::describe(routes::router(), &app.settings);
-    let routes = routes
-        .merge(openapi::pages(&description))
-        .with_state(app.clone());
+    let (routes, description) = openapi::describe(routes::router(&app.settings), &app.settings);
+    let pages = Limits::usual(&app.settings).around(openapi::pages(&description));
+    let routes = routes.merge(pages).with_state(app.clone());
     middleware::wrap(routes, &app.settings, &app.ids)
 }
 
 /// Builds what a worker answers: how it is, and its metrics.
 pub fn worker_router(app: &App) -> axum::Router {
     let routes = axum::Router::from(routes::worker()).with_state(app.clone());
+    let routes = Limits::usual(&app.settings).around(routes);
     middleware::wrap(routes, &app.settings, &app.ids)
 }

@@ -14,6 +14,7 @@ use tower::{ServiceExt, service_fn};
 use crate::app::ServerSettings;
 use crate::error::ApiError;
 use crate::ids::Ids;
+use crate::middleware::Limits;
 use crate::{middleware, routes};
 
 /// Lets requests in to the service, once there is one.
@@ -36,6 +37,7 @@ pub fn door(settings: &ServerSettings, ids: &Ids) -> (Router, Door) {
         .route("/health/ready", get(routes::health::starting))
         .route("/", any(wait))
         .route("/{*path}", any(wait));
+    let starting = Limits::usual(settings).around(starting);
     let starting = middleware::wrap(starting, settings, ids);
     let opened = Arc::clone(&door.0);
     let choose = service_fn(move |request: Request| {

@@ -14,49 +14,17 @@ use bytes::{Buf, Bytes};
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 
-use crate::app::ServerSettings;
 use crate::error::ApiError;
 
 /// How much more than the limit is read and thrown away, so that the client gets to read why.
 const DRAIN_FACTOR: usize = 8;
 const DRAIN_WITHIN: Duration = Duration::from_secs(2);
-/// Where sessions are recorded.
-const SESSIONS: &str = "/traces";
-const SESSIONS_BELOW: &str = "/traces/";
 
-/// Largest bodies, in bytes.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Of what records a session.
-    session: usize,
-    /// Of everything else.
-    other: usize,
-}
-
-impl Limits {
-    /// Returns the limits that the operator has set.
-    pub fn of(settings: &ServerSettings) -> Self {
-        Self {
-            session: settings.session_body_limit_bytes,
-            other: settings.body_limit_bytes,
-        }
-    }
-
-    fn at(self, path: &str) -> usize {
-        if path == SESSIONS || path.starts_with(SESSIONS_BELOW) {
-            self.session
-        } else {
-            self.other
-        }
-    }
-}
-
-/// Lets a handler read at most as many bytes as its path allows, counted as they arrive.
+/// Lets a handler read at most so many bytes, counted as they arrive.
 ///
 /// What the handler did not read is thrown away before the answer is sent: closing a connection on
 /// a client that is still sending would cost it the answer.
-pub async fn limit(State(limits): State<Limits>, request: Request, next: Next) -> Response {
-    let limit = limits.at(request.uri().path());
+pub async fn limit(State(limit): State<usize>, request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }

@@ -6,6 +6,7 @@ pub mod client_address;
 pub mod cors;
 pub mod fallback;
 pub mod headers;
+pub mod limits;
 pub mod panic;
 pub mod rate_limit;
 pub mod request_id;
@@ -15,18 +16,20 @@ pub mod timeout;
 pub mod wal_position;
 
 use axum::Router;
+use axum::handler::Handler as _;
 use axum::middleware::{from_fn, from_fn_with_state};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove};
 
+pub use self::limits::Limits;
 use crate::app::ServerSettings;
 use crate::ids::Ids;
 
 /// Answers below this size are sent as they are: compressing them saves no packet.
 const COMPRESS_ABOVE_BYTES: u64 = 1024;
 
-/// Wraps the routes. The last layer is the outermost: it sees the request first and the answer
+/// Wraps the routes, which have their [`Limits`] already. The last layer is the outermost: it sees the request first and the answer
 /// last.
 pub fn wrap(routes: Router, settings: &ServerSettings, ids: &Ids) -> Router {
     let compression = CompressionLayer::new()
@@ -34,14 +37,11 @@ pub fn wrap(routes: Router, settings: &ServerSettings, ids: &Ids) -> Router {
         // under searches went into compressing.
         .quality(CompressionLevel::Fastest)
         .compress_when(DefaultPredicate::new().and(SizeAbove::new(COMPRESS_ABOVE_BYTES)));
+    // What is not read is thrown away where there is no route, too.
+    let unread = from_fn_with_state(settings.body_limit_bytes, body::limit);
     routes
-        .fallback(fallback::unknown_path)
-        .method_not_allowed_fallback(fallback::method_not_allowed)
-        .layer(from_fn_with_state(
-            timeout::Limits::of(settings),
-            timeout::limit,
-        ))
-        .layer(from_fn_with_state(body::Limits::of(settings), body::limit))
+        .fallback(fallback::unknown_path.layer(unread.clone()))
+        .method_not_allowed_fallback(fallback::method_not_allowed.layer(unread))
         .layer(panic::layer())
         .layer(from_fn(rate_limit::add_headers))
         .layer(from_fn(wal_position::add_header))

@@ -11,7 +11,7 @@ use futures_util::stream;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::wrap;
+use super::{Limits, wrap};
 use crate::app::ServerSettings;
 use crate::extract::Json;
 use crate::ids::Ids;
@@ -41,7 +41,11 @@ fn router_with(settings: &ServerSettings) -> Router {
             "/hang",
             on_get(async || std::future::pending::<String>().await),
         );
-    wrap(routes, settings, &Ids::Random)
+    wrap(
+        Limits::usual(settings).around(routes),
+        settings,
+        &Ids::Random,
+    )
 }
 
 fn router() -> Router {

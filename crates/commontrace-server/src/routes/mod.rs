@@ -23,18 +23,23 @@ use aide::transform::TransformOperation as Op;
 use axum::Json as JsonBody;
 use commontrace_api::sessions::{RunAccepted, SessionBody};
 
-use crate::app::App;
+use crate::app::{App, ServerSettings};
 use crate::error::{ApiError, WrongParts};
+use crate::middleware::Limits;
 
-/// Every route of the API.
-pub fn router() -> ApiRouter<App> {
-    ApiRouter::new()
-        .merge(accounts())
-        .merge(commons())
-        .merge(sessions())
+/// Every route of the API, with its limits.
+pub fn router(settings: &ServerSettings) -> ApiRouter<App> {
+    let others = ApiRouter::new()
         .merge(moderators())
         .merge(clients())
-        .merge(operators())
+        .merge(operators());
+    let usual = Limits::usual(settings);
+    // In the order in which they are described.
+    usual
+        .around_described(accounts().merge(commons()))
+        .merge(Limits::recording(settings).around_described(sessions()))
+        .merge(Limits::finalizing(settings).around_described(finalizing()))
+        .merge(usual.around_described(others))
 }
 
 fn accounts() -> ApiRouter<App> {
@@ -233,16 +238,6 @@ fn sessions() -> ApiRouter<App> {
             }),
         )
         .api_route(
-            "/traces/{trace_id}/finalize",
-            post_with(runs::finalize, |op| {
-                recorded(op, "Find out what a session is worth")
-                    .response::<404, ApiError>()
-                    .response::<409, ApiError>()
-                    .response::<200, JsonBody<SessionBody>>()
-                    .response::<202, JsonBody<RunAccepted>>()
-            }),
-        )
-        .api_route(
             "/traces/{trace_id}/draft",
             get_with(sessions::draft, |op| {
                 known(op, "Sessions", "Draft a trace for the commons")
@@ -270,6 +265,20 @@ fn sessions() -> ApiRouter<App> {
                 known(op, "Sessions", "Follow a run by server-sent events")
             }),
         )
+}
+
+/// Apart from the rest of a session's, because it waits for a verdict.
+fn finalizing() -> ApiRouter<App> {
+    ApiRouter::new().api_route(
+        "/traces/{trace_id}/finalize",
+        post_with(runs::finalize, |op| {
+            recorded(op, "Find out what a session is worth")
+                .response::<404, ApiError>()
+                .response::<409, ApiError>()
+                .response::<200, JsonBody<SessionBody>>()
+                .response::<202, JsonBody<RunAccepted>>()
+        }),
+    )
 }
 
 /// Documents an operation whose body is checked place by place.
