@@ -410,6 +410,10 @@ pub struct TraceDraft {
     pub agent_version: Option<String>,
     /// What its tests proved; null before the session was finalized.
     pub evidence: Option<DraftEvidence>,
+    /// The model that worded it; null where the words are copied from the events.
+    pub worded_by: Option<String>,
+    /// Why a model's words were not taken.
+    pub not_worded: Option<String>,
 }
 
 /// What a session's tests proved.

@@ -22,3 +22,4 @@ mod sample;
 pub mod sign;
 mod text;
 pub mod verdict;
+pub mod words;

@@ -61,6 +61,8 @@ pub struct RunVerdict {
     pub events_through: i64,
     /// Signed, as JSON.
     pub verdict: String,
+    /// How a model words what the run found out, as JSON.
+    pub wording: Option<String>,
 }
 
 /// How giving evidence to a trace went.
@@ -135,7 +137,7 @@ impl Store {
     }
 }
 
-const NEWEST: &str = "SELECT id AS run, events_through, verdict FROM session_runs
+const NEWEST: &str = "SELECT id AS run, events_through, verdict, wording FROM session_runs
      WHERE session_key = $1 AND state = 'done' ORDER BY created_at DESC, id DESC LIMIT 1";
 
 /// Returns the verdict that evidence is made of, if it is still the newest on its session. Until the

@@ -17,6 +17,7 @@ use crate::facts::Facts;
 
 pub use claims::BACKED;
 pub use order::{LONGEST_STREAK, longest_streak};
+pub(crate) use safety::speaks_to_a_reader;
 
 /// The most event ids that a check names.
 pub const MOST_EVENTS: usize = 20;

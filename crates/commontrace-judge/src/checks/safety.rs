@@ -30,6 +30,11 @@ static SPEAKS: LazyLock<Regex> = LazyLock::new(|| {
     .expect("a pattern that the tests compile")
 });
 
+/// Whether a text has words that are meant for a model or a judge who reads it.
+pub fn speaks_to_a_reader(text: &str) -> bool {
+    SPEAKS.is_match(text)
+}
+
 pub fn secret_exposed(events: &[Event]) -> Check {
     let name = Name::SecretExposed;
     let (mut places, mut rule) = (Vec::new(), None);
@@ -70,7 +75,7 @@ pub fn injection_attempt(events: &[Event]) -> Check {
     for (at, event) in events.iter().enumerate() {
         let (mut speaks, mut hides) = (false, false);
         each_text(event, &mut |text| {
-            speaks |= SPEAKS.is_match(text);
+            speaks |= speaks_to_a_reader(text);
             hides |= !text.is_ascii() && hides_text(text);
         });
         if speaks && speaking.len() < ENOUGH {

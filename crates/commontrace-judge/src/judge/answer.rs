@@ -83,7 +83,7 @@ fn void(reason: Reason, why: String) -> Said {
 }
 
 /// An answer without the fence that some models put around JSON.
-fn unfenced(text: &str) -> &str {
+pub fn unfenced(text: &str) -> &str {
     let text = text.trim();
     let Some(inner) = text.strip_prefix("```") else {
         return text;

@@ -13,6 +13,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use self::answer::Said;
+pub(crate) use self::answer::unfenced;
+pub(crate) use self::prompt::object;
 use crate::deterministic::Reason;
 use crate::endpoint::{Answer, Endpoint, Failure, Prompt};
 use crate::judged::{
@@ -108,6 +110,11 @@ pub async fn judge(
         Vec::new()
     };
     asker.judged(&shown, &hidden, case)
+}
+
+/// A line that nobody could write down before it was drawn.
+pub(crate) fn delimiter(random: [u8; 16]) -> String {
+    format!("=={}==", hex::encode(&random))
 }
 
 /// What one sample says of each dimension, or why it failed.
@@ -224,7 +231,7 @@ impl Asker<'_> {
     async fn once(&self, pack: &Pack) -> Result<Answer, Failure> {
         let prompt = Prompt {
             system: self.system.clone(),
-            user: pack.message(&format!("=={}==", hex::encode(&(self.world.random)()))),
+            user: pack.message(&delimiter((self.world.random)()), prompt::TASK),
             schema: self.schema.clone(),
         };
         tokio::select! {

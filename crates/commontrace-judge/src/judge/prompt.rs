@@ -8,6 +8,10 @@ use sha2::{Digest as _, Sha256};
 use crate::rubric::{Dimension, HIGHEST, RUBRIC};
 use commontrace_session::hex;
 
+/// What to do with the data.
+pub const TASK: &str =
+    "Judge the session by the rubric. Answer with JSON of the given schema only.";
+
 /// The rules, with the rubric.
 pub fn instructions() -> String {
     let mut text = String::from(
@@ -82,7 +86,8 @@ pub fn hash() -> String {
     hex::encode(&hasher.finalize())
 }
 
-fn object(members: &[(&str, Value)]) -> Value {
+/// The schema of an object with these members and no others.
+pub fn object(members: &[(&str, Value)]) -> Value {
     let names: Vec<&str> = members.iter().map(|(name, _)| *name).collect();
     let properties: Map<String, Value> = members
         .iter()

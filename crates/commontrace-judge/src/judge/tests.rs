@@ -386,7 +386,7 @@ async fn planted_instructions_move_no_score_and_stay_data() {
             );
             // All of it is one JSON value between the two delimiters, of which only we know.
             let pack = Pack::new(&facts, &checks, &[], Limits::default(), true);
-            let message = pack.message("==0123==");
+            let message = pack.message("==0123==", "Judge.");
             let parts: Vec<&str> = message.split("\n==0123==\n").collect();
             assert_eq!(parts.len(), 3, "{message}");
             let data: Value = serde_json::from_str(parts[1]).expect("the data is JSON");

@@ -236,14 +236,19 @@ pub async fn events(
 pub async fn draft(caller: Reader, Path(id): Path<String>) -> ApiResult<JsonBody<TraceDraft>> {
     let row = find(caller.store(), &caller, &id).await?;
     let kept = Kept::parse(&row.header)?;
-    let evidence = match row.verdict.as_deref() {
-        Some(signed) => Some(evidence::draft(signed, row.last_seq)?),
+    let newest = caller.store().newest_verdict(row.key).await?;
+    let evidence = match &newest {
+        Some(newest) => Some(evidence::draft(&newest.verdict, row.last_seq)?),
         None => None,
     };
+    // Of a session that went on since, the words may be wrong.
+    let wording = newest
+        .filter(|newest| newest.events_through == row.last_seq)
+        .and_then(|newest| serde_json::from_str(newest.wording.as_deref()?).ok());
     let material = evidence::material(caller.store(), row.key, row.last_seq).await?;
     let drafted = tokio::task::spawn_blocking(move || {
         let facts = Facts::read(&material.events, &kept.session.repo.test_command);
-        distil::draft(&id, &kept.session, &facts, evidence)
+        distil::draft(&id, &kept.session, &facts, evidence, wording)
     });
     let draft = drafted
         .await

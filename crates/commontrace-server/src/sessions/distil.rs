@@ -1,13 +1,15 @@
 //! A draft of a trace, made of what a session recorded and what its tests proved.
 //!
-//! Nothing in it is invented: every line is copied from an event or counted by the verifier. It is a draft:
-//! its owner reads it, mends it and decides whether to contribute it.
+//! Nothing in it is invented: every line is copied from an event or counted by the verifier, but for the
+//! words of a model, if one was asked, which were compared with the events. It is a draft: its owner reads it,
+//! mends it and decides whether to contribute it.
 
 mod environment;
 
 use commontrace_api::sessions::{DraftEvidence, TraceDraft};
 use commontrace_core::trace::TITLE_MAX;
 use commontrace_judge::facts::{Edit, Facts, Run};
+use commontrace_judge::words::{Wording, Words};
 use commontrace_search::signature::is_error_word;
 use commontrace_session::text::{fenced, without_ansi};
 use commontrace_session::{Body, Session};
@@ -46,16 +48,19 @@ const LANGUAGES: [(&str, &str); 16] = [
     ("sh", "shell"),
 ];
 
-/// Drafts a trace of a session. `id` is the session's, `evidence` what was found out about it.
+/// Drafts a trace of a session. `id` is the session's, `evidence` what was found out about it, and
+/// `wording` how a model words it.
 pub fn draft(
     id: &str,
     session: &Session,
     facts: &Facts<'_>,
     evidence: Option<DraftEvidence>,
+    wording: Option<Wording>,
 ) -> TraceDraft {
     let failure = facts.runs.iter().find(|run| run.passed == Some(false));
     let signature = failure.and_then(|run| signature(run.output));
     let edits: Vec<&Edit<'_>> = facts.edits.iter().filter(|edit| !edit.undone).collect();
+    let words = wording.as_ref().and_then(|wording| wording.words.as_ref());
     let language = language(&edits);
     let mut tags: Vec<String> = language.iter().map(|&name| name.to_owned()).collect();
     if !session.repo.name.is_empty() {
@@ -63,9 +68,17 @@ pub fn draft(
     }
     TraceDraft {
         session_id: evidence.is_some().then(|| id.to_owned()),
-        title: title(session, signature.as_deref(), &edits),
-        context_text: context(session, facts, failure, signature.as_deref()),
-        solution_text: solution(session, facts, &edits),
+        title: match words {
+            Some(words) => start(&words.title, TITLE_MAX),
+            None => title(session, signature.as_deref(), &edits),
+        },
+        context_text: context(session, facts, failure, signature.as_deref(), words),
+        solution_text: solution(session, facts, &edits, words),
+        worded_by: wording
+            .as_ref()
+            .filter(|_| words.is_some())
+            .map(|wording| wording.model.clone()),
+        not_worded: wording.as_ref().and_then(|wording| wording.error.clone()),
         tags,
         context: environment(facts, language),
         agent_model: session
@@ -96,12 +109,14 @@ fn context(
     facts: &Facts<'_>,
     failure: Option<&Run<'_>>,
     signature: Option<&str>,
+    words: Option<&Words>,
 ) -> String {
     let mut text = String::new();
     let asked = facts.events.iter().find_map(|event| match &event.body {
         Body::UserMessage { content } => Some(content),
         _ => None,
     });
+    let asked = words.map(|words| &words.problem).or(asked);
     if let Some(asked) = asked {
         text.push_str(&start(asked.trim(), SAID));
         text.push_str("\n\n");
@@ -119,7 +134,8 @@ fn context(
         text.push_str(signature);
     }
     let failed = facts.runs.iter().filter(|run| run.passed == Some(false));
-    let attempts: Vec<String> = failed
+    let worded = words.into_iter().flat_map(|words| &words.failed_attempts);
+    let recorded = failed
         .skip(1)
         .filter_map(|run| {
             let before = facts.edits.iter().rev().find(|edit| edit.at < run.at)?;
@@ -128,8 +144,11 @@ fn context(
                 before.path, run.command
             ))
         })
-        .take(ATTEMPTS)
-        .collect();
+        .take(ATTEMPTS);
+    let attempts: Vec<String> = match words {
+        Some(_) => worded.map(|attempt| format!("- {attempt}")).collect(),
+        None => recorded.collect(),
+    };
     if !attempts.is_empty() {
         text.push_str("\nWhat did not work:\n\n");
         text.push_str(&attempts.join("\n"));
@@ -141,7 +160,12 @@ fn context(
     text.trim_end().to_owned()
 }
 
-fn solution(session: &Session, facts: &Facts<'_>, edits: &[&Edit<'_>]) -> String {
+fn solution(
+    session: &Session,
+    facts: &Facts<'_>,
+    edits: &[&Edit<'_>],
+    words: Option<&Words>,
+) -> String {
     let mut text = String::new();
     let said = facts
         .said
@@ -151,9 +175,19 @@ fn solution(session: &Session, facts: &Facts<'_>, edits: &[&Edit<'_>]) -> String
             Body::AgentMessage { content } | Body::ReasoningStep { content } => Some(content),
             _ => None,
         });
-    if let Some(said) = said {
-        text.push_str(&start(said.trim(), SAID));
-        text.push_str("\n\n");
+    match (words, said) {
+        (Some(words), _) => {
+            text.push_str(&format!(
+                "{}\n\n{}\n\n",
+                words.cause.trim(),
+                words.solution.trim()
+            ));
+        }
+        (None, Some(said)) => {
+            text.push_str(&start(said.trim(), SAID));
+            text.push_str("\n\n");
+        }
+        (None, None) => {}
     }
     let mut room = DIFFS;
     for edit in edits.iter().filter(|edit| !edit.diff.trim().is_empty()) {
@@ -263,7 +297,7 @@ mod tests {
             "score": null, "events_through_seq": 5, "verification": {"status": "verified"},
         }});
         let evidence = evidence::draft(&signed.to_string(), 5).expect("a verdict");
-        let draft = draft("s-1", &session(), &facts, Some(evidence));
+        let draft = draft("s-1", &session(), &facts, Some(evidence), None);
         assert_eq!(draft.session_id.as_deref(), Some("s-1"));
         assert_eq!(draft.title, "E   AssertionError: 28 != 29");
         assert!(draft.context_text.starts_with("cents() is off by one"));
@@ -284,12 +318,63 @@ mod tests {
     }
 
     #[test]
+    fn a_models_words_stand_beside_what_is_copied() {
+        let events = events();
+        let facts = Facts::read(&events, "pytest");
+        let words = Words {
+            title: "cents() cuts off".to_owned(),
+            problem: "Prices are a cent too low.".to_owned(),
+            cause: "`int()` cuts off.".to_owned(),
+            solution: "Round first.".to_owned(),
+            failed_attempts: vec!["Adding a half did not help.".to_owned()],
+        };
+        let wording = Wording {
+            model: "a-model".to_owned(),
+            words: Some(words),
+            reason: None,
+            error: None,
+        };
+        let worded = draft("s-1", &session(), &facts, None, Some(wording));
+        assert_eq!(worded.worded_by.as_deref(), Some("a-model"));
+        assert_eq!(worded.title, "cents() cuts off");
+        assert!(
+            worded
+                .context_text
+                .starts_with("Prices are a cent too low.")
+        );
+        assert!(worded.context_text.contains("AssertionError: 28 != 29"));
+        assert!(
+            worded
+                .context_text
+                .ends_with("- Adding a half did not help.")
+        );
+        assert!(
+            worded
+                .solution_text
+                .starts_with("`int()` cuts off.\n\nRound first.")
+        );
+        assert!(worded.solution_text.contains("+round(x * 100)"));
+        let refused = Wording {
+            model: "a-model".to_owned(),
+            words: None,
+            reason: None,
+            error: Some("made up".to_owned()),
+        };
+        let plain = draft("s-1", &session(), &facts, None, Some(refused));
+        assert_eq!(
+            (plain.worded_by, plain.not_worded.as_deref()),
+            (None, Some("made up"))
+        );
+        assert_eq!(plain.title, "E   AssertionError: 28 != 29");
+    }
+
+    #[test]
     fn what_was_not_verified_is_not_said_to_be() {
         let events = events();
         let facts = Facts::read(&events, "pytest");
-        let unverified = draft("s-1", &session(), &facts, None);
+        let unverified = draft("s-1", &session(), &facts, None, None);
         assert_eq!((unverified.evidence, unverified.session_id), (None, None));
-        let empty = draft("s-1", &session(), &Facts::read(&[], ""), None);
+        let empty = draft("s-1", &session(), &Facts::read(&[], ""), None, None);
         assert_eq!(empty.title, "A session in shop");
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use commontrace_api::finalize::RunRequest;
 use commontrace_core::SessionKey;
+use commontrace_judge::words::Wording;
 use commontrace_session::Session;
 use commontrace_store::{RunState, Store};
 use serde_json::Value;
@@ -104,4 +105,9 @@ pub trait Examiner: fmt::Debug + Send + Sync {
         verification: &Value,
         watch: &Watch,
     ) -> Result<Value, String>;
+
+    /// Has a model word what the session found out; nothing if there is no model.
+    async fn word(&self, _subject: &Subject, _watch: &Watch) -> Option<Wording> {
+        None
+    }
 }

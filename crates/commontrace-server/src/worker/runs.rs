@@ -202,15 +202,16 @@ async fn examine(
         return Ok(None);
     }
     watch.enter(RunState::Judging, json!({}));
-    Ok(Some(
-        match examiner.judge(&subject, &verification, watch).await {
-            Ok(verdict) => RunEnd::Done {
-                finding: finding(&evidence(&verdict["verdict"])),
-                verdict: verdict.to_string(),
-            },
-            Err(reason) => RunEnd::Failed(reason),
-        },
-    ))
+    let verdict = match examiner.judge(&subject, &verification, watch).await {
+        Ok(verdict) => verdict,
+        Err(reason) => return failed(&reason),
+    };
+    let wording = examiner.word(&subject, watch).await;
+    Ok(Some(RunEnd::Done {
+        finding: finding(&evidence(&verdict["verdict"])),
+        verdict: verdict.to_string(),
+        wording: wording.map(|wording| json!(wording).to_string()),
+    }))
 }
 
 async fn subject(store: &Store, claimed: &ClaimedRun) -> Result<Option<Subject>> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::http::Method;
+use commontrace_judge::words::{Wording, Words};
 use commontrace_server::app::ServerSettings;
 use commontrace_server::sessions::examine::{Examiner, Subject, Watch};
 use commontrace_server::worker::runs;
@@ -31,6 +32,21 @@ impl Examiner for Told {
         let mut results = self.0.lock().unwrap().clone();
         results["events_through_seq"] = subject.events_through.into();
         Ok(json!({"format": "signed", "verdict": results}))
+    }
+
+    async fn word(&self, _: &Subject, _: &Watch) -> Option<Wording> {
+        Some(Wording {
+            model: "a-model".to_owned(),
+            words: Some(Words {
+                title: "A cent is lost".to_owned(),
+                problem: "Prices are a cent too low.".to_owned(),
+                cause: "int() cuts off.".to_owned(),
+                solution: "Round.".to_owned(),
+                failed_attempts: Vec::new(),
+            }),
+            reason: None,
+            error: None,
+        })
     }
 }
 
@@ -270,6 +286,15 @@ async fn a_proof_counts_only_for_a_text_that_shows_what_was_proven(
         (&json!(true), &json!(2))
     );
     assert_eq!(world.standing(&trace).await.2, "0.57");
+    // A model's words are not taken for a session that went on.
+    append(&world.ada, &world.session, json!([command("z", 0, "ok")]))
+        .await
+        .ok();
+    let draft = world.draft().await;
+    assert_eq!(
+        (&draft["worded_by"], &draft["evidence"]["stale"]),
+        (&Value::Null, &json!(true))
+    );
     // It stays with the trace when the session goes, and goes with the trace.
     let session = format!("/traces/{}", world.session);
     world

@@ -164,6 +164,8 @@ pub enum RunEnd {
         verdict: String,
         /// What it says to the traces that were made of the session.
         finding: Finding,
+        /// How a model words what was found out, as JSON.
+        wording: Option<String>,
     },
     /// Without one, for this reason.
     Failed(String),
@@ -480,35 +482,46 @@ async fn finish(
     threshold: u32,
     now: DateTime<Utc>,
 ) -> Result<Option<Vec<TraceId>>> {
-    let (state, verdict, finding, error) = match end {
-        RunEnd::Done { verdict, finding } => (RunState::Done, Some(verdict), Some(finding), None),
-        RunEnd::Failed(error) => (RunState::Failed, None, None, Some(error)),
-        RunEnd::Cancelled => (RunState::Cancelled, None, None, None),
+    let (state, found, error) = match end {
+        RunEnd::Done {
+            verdict,
+            finding,
+            wording,
+        } => (RunState::Done, Some((verdict, finding, wording)), None),
+        RunEnd::Failed(error) => (RunState::Failed, None, Some(error)),
+        RunEnd::Cancelled => (RunState::Cancelled, None, None),
     };
+    let (verdict, wording) = found
+        .as_ref()
+        .map_or((None, None), |(verdict, _, wording)| {
+            (Some(verdict), wording.as_ref())
+        });
     let ended: Option<(SessionKey, i64)> = on_tx!(tx, |db| sqlx::query_as(
         "UPDATE session_runs SET state = $3, verdict = $4, error = $5, finished_at = $6,
-             lease = NULL, leased_until = NULL
+             wording = $7, lease = NULL, leased_until = NULL
          WHERE id = $1 AND lease = $2 AND finished_at IS NULL
          RETURNING session_key, events_through"
     )
     .bind(id)
     .bind(lease)
     .bind(state)
-    .bind(&verdict)
+    .bind(verdict)
     .bind(&error)
     .bind(now)
+    .bind(wording)
     .fetch_optional(db)
     .await)?;
     let Some((session, events_through)) = ended else {
         return Ok(None);
     };
-    let (Some(verdict), Some(finding)) = (verdict, finding) else {
+    let Some((verdict, finding, wording)) = found else {
         return Ok(Some(Vec::new()));
     };
     let verdict = RunVerdict {
         run: id,
         events_through,
         verdict,
+        wording,
     };
     evidence::pass_on(tx, session, &verdict, &finding, threshold, now)
         .await

@@ -60,6 +60,7 @@ fn done(verdict: &str) -> RunEnd {
             score: None,
             summary: "{}".to_owned(),
         },
+        wording: None,
     }
 }
 

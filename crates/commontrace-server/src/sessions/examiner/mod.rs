@@ -18,6 +18,7 @@ use commontrace_judge::judged::Judged;
 use commontrace_judge::pack::{Limits as PackLimits, Pack};
 use commontrace_judge::sign::{SigningKey, sign};
 use commontrace_judge::verdict::{About, Fix, Verification, VerificationStatus, qa_results};
+use commontrace_judge::words::{Wording, word};
 use commontrace_judge::{checks, deterministic};
 use commontrace_store::RunState;
 use commontrace_verify::git::Protocol;
@@ -152,6 +153,19 @@ impl Examiner for SessionExaminer {
             .map_err(|err| format!("the verdict cannot be written: {err}"))?;
         let signed = sign(&self.key, verdict, material.chain.record());
         serde_json::to_value(signed).map_err(|err| format!("the verdict cannot be written: {err}"))
+    }
+
+    async fn word(&self, subject: &Subject, watch: &Watch) -> Option<Wording> {
+        let endpoint = self.endpoint.as_deref()?;
+        let material = Material::read(subject.events()).await.ok()?;
+        let facts = Facts::read(&material.events, &subject.session.repo.test_command);
+        let checks = checks::all(&facts);
+        let pack = Pack::new(&facts, &checks, &[], PackLimits::default(), true);
+        let random = || self.ids.random_bytes();
+        tokio::select! {
+            wording = word(endpoint, &pack, &random) => Some(wording),
+            () = watch.cancel.cancelled() => None,
+        }
     }
 }
 
