@@ -114,37 +114,16 @@ pub(crate) fn push_hunk<'a>(
 }
 
 /// The lines that a diff leaves in place of others: 1-based ranges in the file afterwards.
-pub fn added_ranges(diff: &str) -> Vec<Range<usize>> {
+pub(crate) fn added_ranges(diff: &str) -> Vec<Range<usize>> {
     let mut ranges: Vec<Range<usize>> = Vec::new();
-    // The line of the new file that comes next, and how many lines of the hunk are still to come.
-    let (mut next, mut old_left, mut new_left) = (0, 0, 0);
-    for line in diff.lines() {
-        if old_left == 0 && new_left == 0 {
-            if let Some((old, new)) = hunk_header(line) {
-                next = new.start;
-                old_left = old.len();
-                new_left = new.len();
-            }
-            continue;
-        }
-        match line.as_bytes().first() {
-            Some(b'+') => {
-                match ranges.last_mut() {
-                    Some(range) if range.end == next => range.end += 1,
-                    _ => ranges.push(next..next + 1),
-                }
-                next += 1;
-                new_left = new_left.saturating_sub(1);
-            }
-            Some(b'-') => old_left = old_left.saturating_sub(1),
-            Some(b'\\') => {}
-            _ => {
-                next += 1;
-                old_left = old_left.saturating_sub(1);
-                new_left = new_left.saturating_sub(1);
+    each_change(diff, |is_added, _, new| {
+        if is_added {
+            match ranges.last_mut() {
+                Some(range) if range.end == new => range.end += 1,
+                _ => ranges.push(new..new + 1),
             }
         }
-    }
+    });
     ranges
 }
 
@@ -160,55 +139,53 @@ pub(crate) struct Shift {
 /// How a diff moves the lines of a file, in their order.
 pub(crate) fn shifts(diff: &str) -> Vec<Shift> {
     let mut shifts: Vec<Shift> = Vec::new();
-    let (mut next, mut by) = (0_usize, 0_isize);
-    let (mut old_left, mut new_left) = (0, 0);
+    let mut by = 0;
+    each_change(diff, |is_added, old, _| {
+        if shifts.last().is_none_or(|shift| shift.removed.end != old) {
+            let removed = old..old;
+            shifts.push(Shift { removed, by });
+        }
+        by += if is_added { 1 } else { -1 };
+        if let Some(shift) = shifts.last_mut() {
+            shift.removed.end = old + usize::from(!is_added);
+            shift.by = by;
+        }
+    });
+    shifts
+}
+
+/// Calls `change` for each line that is added or taken away, with the next line of the file before and of the
+/// one after.
+fn each_change(diff: &str, mut change: impl FnMut(bool, usize, usize)) {
+    let (mut old, mut new) = (0, 0);
+    // How many lines of the hunk are still to come.
+    let (mut old_left, mut new_left) = (0_usize, 0_usize);
     for line in diff.lines() {
         if old_left == 0 && new_left == 0 {
-            if let Some((old, new)) = hunk_header(line) {
+            if let Some((before, after)) = hunk_header(line) {
+                (old_left, new_left) = (before.len(), after.len());
                 // Of no lines, the one before them is named.
-                next = if old.is_empty() {
-                    old.start + 1
-                } else {
-                    old.start
-                };
-                old_left = old.len();
-                new_left = new.len();
+                old = before.start + usize::from(before.is_empty());
+                new = after.start;
             }
             continue;
         }
         let sign = line.as_bytes().first();
-        if sign == Some(&b'\\') {
-            continue;
-        }
-        let changes = matches!(sign, Some(b'+' | b'-'));
-        if changes && shifts.last().is_none_or(|shift| shift.removed.end != next) {
-            shifts.push(Shift {
-                removed: next..next,
-                by,
-            });
-        }
         match sign {
-            Some(b'+') => {
-                by += 1;
-                new_left = new_left.saturating_sub(1);
-            }
-            Some(b'-') => {
-                by -= 1;
-                next += 1;
-                old_left = old_left.saturating_sub(1);
-            }
-            _ => {
-                next += 1;
-                old_left = old_left.saturating_sub(1);
-                new_left = new_left.saturating_sub(1);
-            }
+            Some(b'\\') => continue,
+            Some(b'+') => change(true, old, new),
+            Some(b'-') => change(false, old, new),
+            _ => {}
         }
-        if changes && let Some(shift) = shifts.last_mut() {
-            shift.removed.end = next;
-            shift.by = by;
+        if sign != Some(&b'+') {
+            old += 1;
+            old_left = old_left.saturating_sub(1);
+        }
+        if sign != Some(&b'-') {
+            new += 1;
+            new_left = new_left.saturating_sub(1);
         }
     }
-    shifts
 }
 
 /// The old and new lines that `@@ -1,2 +3,4 @@` names.

@@ -19,6 +19,7 @@ pub mod shell;
 pub mod stored;
 pub mod test_output;
 pub mod text;
+mod time;
 
 pub use event::{Actor, Body, Ended, Event, RawRef, Source};
 pub use session::{Repo, Session};

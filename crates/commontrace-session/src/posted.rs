@@ -16,7 +16,7 @@ use crate::session::{Repo, Session};
 use fields::{Object, Place};
 
 /// Events that one request may bring.
-pub const EVENTS_MAX: usize = 10_000;
+const EVENTS_MAX: usize = 10_000;
 /// Places listed that are wrong; a client that gets all wrong need not read each.
 const WRONG_MAX: usize = 100;
 /// Characters of an event's id at most.
@@ -129,12 +129,7 @@ pub fn session(body: Value) -> Result<Posted, Refusal> {
                 Vec::new()
             }),
         other => {
-            wrong.push(Wrong::new(
-                "list_type",
-                place.then("events"),
-                "Input should be a valid list",
-                other,
-            ));
+            wrong.push(no_list(&place, other));
             Vec::new()
         }
     };
@@ -163,12 +158,7 @@ pub fn events(body: Value) -> Result<PostedEvents, Refusal> {
         Some(Value::Array(items)) => read_events(items, &place, &mut wrong, &mut warnings)
             .map_err(|unknown| Refusal::Message(format!("Unknown event type: {}", unknown.name)))?,
         Some(other) => {
-            wrong.push(Wrong::new(
-                "list_type",
-                place.then("events"),
-                "Input should be a valid list",
-                other,
-            ));
+            wrong.push(no_list(&place, other));
             Vec::new()
         }
         None => Vec::new(),
@@ -239,6 +229,12 @@ fn read_repo(
         extra.insert("repo".to_owned(), Value::Object(rest));
     }
     repo
+}
+
+/// What is wrong with events that are no list.
+fn no_list(place: &Place, input: Value) -> Wrong {
+    let place = place.then("events");
+    Wrong::new("list_type", place, "Input should be a valid list", input)
 }
 
 /// An event of a type that there is not.

@@ -279,6 +279,9 @@ fn real_recordings_are_read_and_survive_mutation() {
         for _ in 0..mutations {
             let mut bytes = bytes.clone();
             for _ in 0..5 {
+                if bytes.is_empty() {
+                    break;
+                }
                 // A fixed sequence, so that a failure can be repeated.
                 number = number
                     .wrapping_mul(6_364_136_223_846_793_005)

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::Export;
-use crate::{Actor, Body, Event, diff};
+use crate::{Actor, Body, Event, diff, hex};
 
 /// The longest model id that the format allows.
 const LONGEST_MODEL: usize = 250;
@@ -170,7 +170,7 @@ fn uuid(id: &str) -> String {
     // Version 8 is the one for ids that are made in a way of one's own.
     bytes[6] = (bytes[6] & 0x0f) | 0x80;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex::encode(&bytes);
     format!(
         "{}-{}-{}-{}-{}",
         &hex[..8],

@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
+use commontrace_core::text::clean;
+
 use super::{Export, Verdict};
 use crate::event::Ended;
-use crate::text::{self, without_ansi};
+use crate::text;
 use crate::{Actor, Body, Event};
 
 /// Outputs longer than this are cut in the middle, in bytes.
@@ -59,7 +61,7 @@ fn verdict(verdict: Option<&Verdict>, out: &mut impl Write) -> io::Result<()> {
         for (name, dimension) in &verdict.dimensions {
             let score = match (dimension.score, &dimension.error_type) {
                 (Some(score), None) => format!("{score:.1}"),
-                (_, Some(error)) => format!("none: {}", cell(error)),
+                (_, Some(error)) => format!("none: {}", inline(error)),
                 (None, None) => "none".to_owned(),
             };
             let why = dimension
@@ -67,7 +69,7 @@ fn verdict(verdict: Option<&Verdict>, out: &mut impl Write) -> io::Result<()> {
                 .as_deref()
                 .or(dimension.label.as_deref())
                 .unwrap_or("");
-            writeln!(out, "| {} | {score} | {} |", cell(name), cell(why))?;
+            writeln!(out, "| {} | {score} | {} |", inline(name), inline(why))?;
         }
         writeln!(out)?;
     }
@@ -120,7 +122,7 @@ fn facts(export: &Export<'_>, out: &mut impl Write) -> io::Result<()> {
         ("end", time(session.end_time)),
     ] {
         if let Some(value) = value {
-            writeln!(out, "| {name} | {} |", cell(&value))?;
+            writeln!(out, "| {name} | {} |", inline(&value))?;
         }
     }
     writeln!(out)
@@ -325,24 +327,17 @@ fn inline(text: &str) -> String {
     out
 }
 
-/// A text within a cell of a table.
-fn cell(text: &str) -> String {
-    inline(text)
-}
-
 fn one_line(text: &str) -> String {
     plain(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The text without terminal escapes and other characters that are not seen.
 fn plain(text: &str) -> Cow<'_, str> {
-    let text = without_ansi(text);
-    let is_hidden = |c: char| {
-        (c.is_control() && !matches!(c, '\n' | '\t'))
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    if text.contains(is_hidden) {
-        Cow::Owned(text.replace("\r\n", "\n").replace(is_hidden, ""))
+    // Joiners, which emoji are made with, can hide words too.
+    const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
+    let text = clean(text);
+    if text.contains(JOINERS) {
+        Cow::Owned(text.replace(JOINERS, ""))
     } else {
         text
     }
@@ -383,6 +378,7 @@ mod tests {
     #[test]
     fn escapes_and_hidden_characters_are_gone() {
         assert_eq!(plain("\u{1b}[31mred\u{1b}[0m\u{202e}\r\nx"), "red\nx");
+        assert_eq!(plain("p\u{200d}a\u{2062}s\u{61c}s\u{e0041}"), "pass");
     }
 
     #[test]

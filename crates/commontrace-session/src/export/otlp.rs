@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Dimension, Export};
-use crate::Event;
+use crate::{Event, hex};
 
 /// The conventions that the attributes follow.
 const SCHEMA: &str = "https://opentelemetry.io/schemas/1.38.0";
@@ -135,7 +135,7 @@ fn record(export: &Export<'_>, nanoseconds: u64, mut attributes: Vec<Value>) -> 
     attributes.push(text("gen_ai.conversation.id", export.id));
     // The ids follow from the session's, so that the same session is the same trace each time.
     let digest = Sha256::digest(export.id.as_bytes());
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex::encode(&digest);
     json!({
         "timeUnixNano": nanoseconds.to_string(),
         "observedTimeUnixNano": nanoseconds.to_string(),

@@ -1,10 +1,15 @@
 //! Tells whether a document is valid ATIF, and where it is not.
 
+mod content;
+mod members;
+
 use std::collections::HashSet;
 use std::fmt;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+use members::{AGENT, AGENT_ONLY, CALL, FINAL, METRICS, Members, REF, RESULT, STEP, TRAJECTORY};
 
 /// One rule that a document breaks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -45,89 +50,6 @@ pub fn validate_atif(document: &Value) -> Vec<Violation> {
     check.trajectory(document, "", 0);
     check.found
 }
-
-/// The members of an object: each name with the minor version that brought it.
-type Members = &'static [(&'static str, u32)];
-
-const TRAJECTORY: Members = &[
-    ("schema_version", 0),
-    ("session_id", 0),
-    ("trajectory_id", 7),
-    ("agent", 0),
-    ("steps", 0),
-    ("notes", 0),
-    ("final_metrics", 0),
-    ("continued_trajectory_ref", 0),
-    ("subagent_trajectories", 7),
-    ("extra", 1),
-];
-const AGENT: Members = &[
-    ("name", 0),
-    ("version", 0),
-    ("model_name", 0),
-    ("tool_definitions", 5),
-    ("extra", 0),
-];
-const STEP: Members = &[
-    ("step_id", 0),
-    ("source", 0),
-    ("message", 0),
-    ("timestamp", 0),
-    ("observation", 0),
-    ("is_copied_context", 5),
-    ("llm_call_count", 7),
-    ("extra", 0),
-    ("model_name", 0),
-    ("reasoning_effort", 0),
-    ("reasoning_content", 0),
-    ("tool_calls", 0),
-    ("metrics", 0),
-];
-const CALL: Members = &[
-    ("tool_call_id", 0),
-    ("function_name", 0),
-    ("arguments", 0),
-    ("extra", 7),
-];
-const RESULT: Members = &[
-    ("source_call_id", 0),
-    ("content", 0),
-    ("subagent_trajectory_ref", 0),
-    ("extra", 7),
-];
-const REF: Members = &[
-    ("trajectory_id", 7),
-    ("trajectory_path", 0),
-    ("session_id", 0),
-    ("extra", 0),
-];
-const METRICS: Members = &[
-    ("prompt_tokens", 0),
-    ("completion_tokens", 0),
-    ("cached_tokens", 0),
-    ("cost_usd", 0),
-    ("logprobs", 0),
-    ("completion_token_ids", 3),
-    ("prompt_token_ids", 4),
-    ("extra", 0),
-];
-const FINAL: Members = &[
-    ("total_prompt_tokens", 0),
-    ("total_completion_tokens", 0),
-    ("total_cached_tokens", 0),
-    ("total_cost_usd", 0),
-    ("total_steps", 0),
-    ("extra", 0),
-];
-
-/// Members that only a step of the agent may have.
-const AGENT_ONLY: &[&str] = &[
-    "model_name",
-    "reasoning_effort",
-    "reasoning_content",
-    "tool_calls",
-    "metrics",
-];
 
 struct Check {
     minor: u32,
@@ -445,64 +367,6 @@ impl Check {
             _ => {}
         }
     }
-
-    /// A text, or since 1.6 parts of text and images.
-    fn content(&mut self, value: &Value, path: &str) {
-        let parts = match value {
-            Value::String(_) => return,
-            Value::Array(parts) if self.minor >= 6 => parts,
-            Value::Array(_) => {
-                return self.broken(path, "can be a list of parts since version 1.6 only");
-            }
-            _ => return self.broken(path, "must be a string or a list of parts"),
-        };
-        for (number, part) in parts.iter().enumerate() {
-            let path = format!("{path}[{number}]");
-            let Some(part) = self.object(part, &path, &[("type", 6), ("text", 6), ("source", 6)])
-            else {
-                continue;
-            };
-            let has = |name: &str| part.get(name).is_some_and(|value| !value.is_null());
-            match part.get("type").and_then(Value::as_str) {
-                Some("text") => {
-                    self.text(part, &path, "text", true);
-                    if has("source") {
-                        self.broken(&at(&path, "source"), "cannot be in a part of text");
-                    }
-                }
-                Some("image") => {
-                    if has("text") {
-                        self.broken(&at(&path, "text"), "cannot be in a part with an image");
-                    }
-                    self.image(part.get("source"), &at(&path, "source"));
-                }
-                _ => self.broken(&at(&path, "type"), "must be text or image"),
-            }
-        }
-    }
-
-    fn image(&mut self, source: Option<&Value>, path: &str) {
-        let Some(source) = source else {
-            self.broken(path, "is required");
-            return;
-        };
-        let Some(source) = self.object(source, path, &[("media_type", 6), ("path", 6)]) else {
-            return;
-        };
-        self.text(source, path, "path", true);
-        let kind = self.text(source, path, "media_type", true);
-        if kind.is_some_and(|kind| {
-            !matches!(
-                kind,
-                "image/jpeg" | "image/png" | "image/gif" | "image/webp"
-            )
-        }) {
-            self.broken(
-                &at(path, "media_type"),
-                "must be image/jpeg, image/png, image/gif or image/webp",
-            );
-        }
-    }
 }
 
 fn at(path: &str, name: &str) -> String {
@@ -514,53 +378,4 @@ fn at(path: &str, name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn check(document: &Value, expected: &[&str]) {
-        let found: Vec<String> = validate_atif(document)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        assert_eq!(found, expected, "{document}");
-    }
-
-    #[test]
-    fn violations_have_their_place_and_version() {
-        let agent = json!({"name": "a", "version": "1"});
-        let good = json!({"schema_version": "ATIF-v1.7", "agent": agent, "steps": [{"step_id": 1, "source": "user", "message": "x"}]});
-        check(&good, &[]);
-        let mut old = good.clone();
-        old["schema_version"] = json!("ATIF-v1.4");
-        old["steps"][0]["llm_call_count"] = json!(1);
-        check(
-            &old,
-            &[
-                "session_id: is required (ATIF 1.4)",
-                "steps[0].llm_call_count: is there since version 1.7 only (ATIF 1.4)",
-            ],
-        );
-        let mut bad = good.clone();
-        bad["steps"] = json!([
-            {"step_id": 2, "source": "agent", "message": "", "tool_calls": [{"tool_call_id": "c", "function_name": "f", "arguments": "x"}],
-             "observation": {"results": [{"source_call_id": "d", "subagent_trajectory_ref": [{"trajectory_id": "t"}]}]}},
-            {"step_id": 2, "source": "user", "message": [{"type": "image", "text": "x"}], "metrics": {}, "surprise": 1},
-        ]);
-        check(
-            &bad,
-            &[
-                "steps[0].step_id: must be 1: steps are numbered without gaps (ATIF 1.7)",
-                "steps[0].tool_calls[0].arguments: must be an object (ATIF 1.7)",
-                "steps[0].observation.results[0].source_call_id: must be the tool_call_id of a call of the same step (ATIF 1.7)",
-                "steps[0].observation.results[0].subagent_trajectory_ref[0].trajectory_id: must be that of an embedded trajectory (ATIF 1.7)",
-                "steps[1].surprise: is no member that this object has (ATIF 1.7)",
-                "steps[1].message[0].text: cannot be in a part with an image (ATIF 1.7)",
-                "steps[1].message[0].source: is required (ATIF 1.7)",
-                "steps[1].metrics: is for steps of the agent only (ATIF 1.7)",
-            ],
-        );
-        check(&json!([]), &["$: must be an object (ATIF 1.7)"]);
-    }
-}
+mod tests;

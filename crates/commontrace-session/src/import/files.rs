@@ -145,7 +145,7 @@ impl Beside {
         let mut bytes = Vec::new();
         super::open(&path)
             .ok()?
-            .take(super::LONGEST_LINE as u64)
+            .take(super::lines::LONGEST_LINE as u64)
             .read_to_end(&mut bytes)
             .ok()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())

@@ -6,11 +6,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Utc};
 use serde::de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
+
+use crate::time::{kept, moment};
 
 /// A member as it stands in the record, if it is there and not null.
 pub(crate) type Member<'a> = Option<&'a RawValue>;
@@ -178,19 +180,14 @@ pub(crate) fn time(member: Member<'_>) -> Option<DateTime<Utc>> {
     } else {
         seconds * 1e3
     };
-    DateTime::from_timestamp_micros((milliseconds * 1e3) as i64)
+    kept(DateTime::from_timestamp_micros(
+        (milliseconds * 1e3) as i64,
+    )?)
 }
 
 /// A moment in words; see [`time`].
 pub(crate) fn parse_time(text: &str) -> Option<DateTime<Utc>> {
-    let text = text.trim();
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Some(time.to_utc());
-    }
-    ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"]
-        .iter()
-        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
-        .map(|time| time.and_utc())
+    moment(text).map(|(moment, _)| moment)
 }
 
 /// Replaces escapes of half a surrogate pair by the one for an unknown character, of the same length.

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, ErrorKind};
 
 /// The longest line that is read, in bytes; a longer one is damage.
-pub const LONGEST_LINE: usize = 16 * 1024 * 1024;
+pub(crate) const LONGEST_LINE: usize = 16 * 1024 * 1024;
 
 /// One line, without its line break.
 pub(crate) struct Line {

@@ -55,7 +55,6 @@ use std::path::Path;
 
 pub use files::files;
 pub use found::{Batch, Blob, Found, Kept, SessionKey, Sink, SinkError};
-pub use lines::LONGEST_LINE;
 pub use report::{Counts, Damaged, FileReport};
 
 pub(crate) use json::parse_time;

@@ -1,9 +1,10 @@
 //! Members of posted objects: taken one by one, with a note of each that is not what it must be.
 
-use chrono::{DateTime, Datelike, NaiveDateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::{Step, Wrong};
+use crate::time;
 
 /// Characters shown of something that is wrong.
 const SHOWN: usize = 200;
@@ -155,7 +156,7 @@ impl<'w> Object<'w> {
     }
 
     fn known_moment(&mut self, name: &str, text: &str, naive: &mut bool) -> Option<DateTime<Utc>> {
-        match moment(text) {
+        match time::moment(text) {
             Some((moment, has_offset)) => {
                 *naive |= !has_offset;
                 Some(moment)
@@ -354,18 +355,6 @@ pub fn of(event_type: &str) -> Option<&'static [Field]> {
         "rollback" => const { &[may("to", Text), may("reason", Text)] },
         _ => return None,
     })
-}
-
-/// Reads a moment; whether it had an offset comes with it.
-pub fn moment(text: &str) -> Option<(DateTime<Utc>, bool)> {
-    let text = text.trim();
-    let (moment, has_offset) = match DateTime::parse_from_rfc3339(text) {
-        Ok(moment) => (moment.with_timezone(&Utc), true),
-        Err(_) => (text.parse::<NaiveDateTime>().ok()?.and_utc(), false),
-    };
-    (1..=9999)
-        .contains(&moment.year())
-        .then(|| (moment.trunc_subsecs(6), has_offset))
 }
 
 /// Cuts what is shown of something wrong.

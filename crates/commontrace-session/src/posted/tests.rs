@@ -205,7 +205,7 @@ fn every_type_of_event_can_be_posted_with_the_members_that_it_has() {
             .expect("a type has a name");
         let data = &of_type["properties"]["data"];
         let wanted = fields::of(name).unwrap_or_else(|| panic!("{name} cannot be posted"));
-        let mut known: Vec<&str> = wanted.iter().map(|field| field.name()).collect();
+        let mut known: Vec<&str> = wanted.iter().map(fields::Field::name).collect();
         known.sort_unstable();
         let members: Vec<&String> = data["properties"]
             .as_object()

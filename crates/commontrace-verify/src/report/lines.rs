@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use commontrace_core::text::without_ansi;
+
 /// The longest line that is looked at; the rest of a longer one is left out.
 const MAX_LINE_BYTES: usize = 16 << 10;
 
@@ -13,39 +15,10 @@ pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = Cow<'_, str>> {
         // What a progress bar drew over with carriage returns was never seen.
         let line = line.rsplit(|byte| *byte == b'\r').next().unwrap_or(line);
         match String::from_utf8_lossy(line) {
-            Cow::Borrowed(text) => plain(text),
-            Cow::Owned(text) => Cow::Owned(plain(&text).into_owned()),
+            Cow::Borrowed(text) => without_ansi(text),
+            Cow::Owned(text) => Cow::Owned(without_ansi(&text).into_owned()),
         }
     })
-}
-
-/// The text without terminal escapes.
-fn plain(text: &str) -> Cow<'_, str> {
-    if !text.contains('\u{1b}') {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        if c != '\u{1b}' {
-            out.push(c);
-            continue;
-        }
-        match chars.next() {
-            // CSI: parameters, then one final byte from @ to ~.
-            Some('[') => while chars.next().is_some_and(|c| !('@'..='~').contains(&c)) {},
-            // OSC: up to BEL or ESC \.
-            Some(']') => {
-                while let Some(c) = chars.next() {
-                    if c == '\u{7}' || (c == '\u{1b}' && chars.next_if_eq(&'\\').is_some()) {
-                        break;
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    Cow::Owned(out)
 }
 
 #[cfg(test)]

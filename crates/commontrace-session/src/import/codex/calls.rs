@@ -8,6 +8,7 @@ use super::super::json::{self, members};
 use super::super::state::{Call, State};
 use super::command::{command_of, seconds};
 use super::edits::{edits, recorded};
+use super::events::text_of;
 use super::{Scene, output, patch};
 use crate::event::Ended;
 use crate::{Body, Event};
@@ -137,8 +138,8 @@ fn result(desk: &mut Desk<'_>, scene: &Scene<'_>) -> Vec<Event> {
     );
     let raw = scene.payload.output;
     let (text, success) = match json::object::<Wrapped<'_>>(raw) {
-        Some(wrapped) => (super::text_of(wrapped.content), json::flag(wrapped.success)),
-        None => (super::text_of(raw), None),
+        Some(wrapped) => (text_of(wrapped.content), json::flag(wrapped.success)),
+        None => (text_of(raw), None),
     };
     let read = output::read(&text);
     let success = success.or(read.exit_code.map(|code| code == 0));
