@@ -20,7 +20,10 @@ async fn a_server_that_is_killed_while_it_fetches_goes_on_with_that_run_and_with
     // Takes connections and never says a word.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/silent", silent.local_addr().unwrap());
-    let place = place_for(Place::new()).with("COMMONTRACE_VERIFY_PROTOCOLS", "file,https");
+    let place = place_for(Place::new())
+        .with("COMMONTRACE_VERIFY_PROTOCOLS", "file,https")
+        // The second run waits for the first.
+        .with("COMMONTRACE_VERIFY_PARALLEL", "1");
     let repository = repository(&place, RIGHT, "0").await;
     let server = place.serve().await;
     let ada = server.user().await;
