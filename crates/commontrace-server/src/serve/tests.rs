@@ -23,7 +23,9 @@ async fn start(routes: Router, patience: Patience) -> Running {
     let address = listener.local_addr().unwrap();
     let lifecycle = Lifecycle::default();
     lifecycle.mark_ready();
-    let router = middleware::wrap(routes, &ServerSettings::default(), &Ids::Random);
+    let settings = ServerSettings::default();
+    let routes = middleware::Limits::usual(&settings).around(routes);
+    let router = middleware::wrap(routes, &settings, &Ids::Random);
     let server = tokio::spawn({
         let lifecycle = lifecycle.clone();
         async move { serve(listener, router, &lifecycle, &Ids::Random, patience).await }
