@@ -248,7 +248,7 @@ pub async fn draft(caller: Reader, Path(id): Path<String>) -> ApiResult<JsonBody
     let material = evidence::material(caller.store(), row.key, row.last_seq).await?;
     let drafted = tokio::task::spawn_blocking(move || {
         let facts = Facts::read(&material.events, &kept.session.repo.test_command);
-        distil::draft(&id, &kept.session, &facts, evidence, wording)
+        distil::draft(&id, &kept.session, &facts, evidence, wording.as_ref())
     });
     let draft = drafted
         .await

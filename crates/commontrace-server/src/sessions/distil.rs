@@ -55,12 +55,12 @@ pub fn draft(
     session: &Session,
     facts: &Facts<'_>,
     evidence: Option<DraftEvidence>,
-    wording: Option<Wording>,
+    wording: Option<&Wording>,
 ) -> TraceDraft {
     let failure = facts.runs.iter().find(|run| run.passed == Some(false));
     let signature = failure.and_then(|run| signature(run.output));
     let edits: Vec<&Edit<'_>> = facts.edits.iter().filter(|edit| !edit.undone).collect();
-    let words = wording.as_ref().and_then(|wording| wording.words.as_ref());
+    let words = wording.and_then(|wording| wording.words.as_ref());
     let language = language(&edits);
     let mut tags: Vec<String> = language.iter().map(|&name| name.to_owned()).collect();
     if !session.repo.name.is_empty() {
@@ -75,10 +75,9 @@ pub fn draft(
         context_text: context(session, facts, failure, signature.as_deref(), words),
         solution_text: solution(session, facts, &edits, words),
         worded_by: wording
-            .as_ref()
             .filter(|_| words.is_some())
             .map(|wording| wording.model.clone()),
-        not_worded: wording.as_ref().and_then(|wording| wording.error.clone()),
+        not_worded: wording.and_then(|wording| wording.error.clone()),
         tags,
         context: environment(facts, language),
         agent_model: session
@@ -334,7 +333,7 @@ mod tests {
             reason: None,
             error: None,
         };
-        let worded = draft("s-1", &session(), &facts, None, Some(wording));
+        let worded = draft("s-1", &session(), &facts, None, Some(&wording));
         assert_eq!(worded.worded_by.as_deref(), Some("a-model"));
         assert_eq!(worded.title, "cents() cuts off");
         assert!(
@@ -360,7 +359,7 @@ mod tests {
             reason: None,
             error: Some("made up".to_owned()),
         };
-        let plain = draft("s-1", &session(), &facts, None, Some(refused));
+        let plain = draft("s-1", &session(), &facts, None, Some(&refused));
         assert_eq!(
             (plain.worded_by, plain.not_worded.as_deref()),
             (None, Some("made up"))

@@ -42,7 +42,7 @@ pub fn evidence(results: &Value) -> Evidence {
         flaky: count("flaky"),
         runs_per_side: verification["runs_per_side"].as_u64().unwrap_or(0),
         isolation: texts(&verification["isolation"]),
-        flags: texts(&results["flags"]),
+        flags: [texts(&results["flags"]), texts(&verification["flags"])].concat(),
         reasoning_score: results["reasoning_score"].as_f64(),
         score: results["score"].as_f64(),
     };
