@@ -5,8 +5,8 @@ use commontrace_core::UserId;
 use serde_json::Value;
 use sqlx::types::Json;
 
-use crate::Result;
 use crate::tx::{Tx, on_tx};
+use crate::{Error, Result};
 
 /// A request that may come twice and must act once.
 #[derive(Debug, Clone)]
@@ -52,6 +52,22 @@ pub(crate) async fn remember(
     }
     let earlier = recall(tx, user, request).await?;
     Ok(Some(earlier.unwrap_or(Earlier::Other)))
+}
+
+/// Notes a request that was carried out, and its answer. If one with its key was noted meanwhile, the
+/// transaction is undone and runs again, and then [`recall`]s that one.
+pub(crate) async fn remember_done(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    request: &Idempotency,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    match remember(tx, user, request, now).await? {
+        None => Ok(()),
+        Some(_) => Err(Error::Undone(
+            "another request with the same Idempotency-Key came first".to_owned(),
+        )),
+    }
 }
 
 /// Returns what was asked earlier under this request's key, if anything was.

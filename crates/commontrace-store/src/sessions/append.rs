@@ -178,11 +178,7 @@ async fn append_to(
         if let Some(warnings) = request.response["warnings"].as_array_mut() {
             warnings.extend(changed::warning(&changed).map(Value::from));
         }
-        // The row is held: nobody else can have noted it meanwhile for this session, and for another one
-        // it is another request.
-        if let Some(earlier) = idempotency::remember(tx, user, &request, now).await? {
-            return Ok(earlier.into());
-        }
+        idempotency::remember_done(tx, user, &request, now).await?;
     }
     Ok(AppendEvents::Appended {
         appended,

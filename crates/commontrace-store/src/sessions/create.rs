@@ -143,16 +143,9 @@ async fn create(
             _ => CreateSession::Taken,
         });
     }
-    if let Some(request) = &idempotency
-        && let Some(earlier) = idempotency::remember(tx, new.user_id, request, now).await?
-    {
-        // The same request was carried out at the same time: this one's session has another id.
-        on_tx!(tx, |db| sqlx::query("DELETE FROM sessions WHERE key = $1")
-            .bind(new.key)
-            .execute(db)
-            .await
-            .map(drop))?;
-        return Ok(earlier.into());
+    if let Some(request) = &idempotency {
+        // Now, so that of two at once the later one has done nothing yet when it is undone.
+        idempotency::remember_done(tx, new.user_id, request, now).await?;
     }
     let blobs = blobs::put(tx, new.key, &new.blobs, now).await?;
     let stored = append::store(tx, new.key, 0, new.start_time, &new.events).await?;

@@ -440,18 +440,8 @@ async fn start(
     if let Some(started) = started {
         let added = blobs::put(tx, key, &new.files, now).await?;
         usage::add_to_session(tx, user, key, added).await?;
-        if let Some(request) = &new.idempotency
-            && let Some(earlier) = idempotency::remember(tx, user, request, now).await?
-        {
-            // Only another session's run can have been asked for under this key meanwhile.
-            on_tx!(tx, |db| sqlx::query(
-                "DELETE FROM session_runs WHERE id = $1"
-            )
-            .bind(new.id)
-            .execute(db)
-            .await
-            .map(drop))?;
-            return Ok(earlier.into());
+        if let Some(request) = &new.idempotency {
+            idempotency::remember_done(tx, user, request, now).await?;
         }
         return Ok(StartRun::Started(started));
     }
@@ -467,9 +457,7 @@ async fn start(
     })?;
     if let Some(mut request) = new.idempotency.filter(|_| active.request == new.request) {
         request.response = json!(active.id);
-        if let Some(earlier) = idempotency::remember(tx, user, &request, now).await? {
-            return Ok(earlier.into());
-        }
+        idempotency::remember_done(tx, user, &request, now).await?;
     }
     Ok(StartRun::Active(active))
 }

@@ -6,9 +6,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use commontrace_core::{SessionKey, UserId};
 use commontrace_store::Engine::{self, Postgres, Sqlite};
 use commontrace_store::{
-    Append, AppendEvents, CreateSession, Event, EventOrder, NewBlob, NewEvent, NewSession, Store,
+    Append, AppendEvents, CreateSession, Event, EventOrder, Idempotency, NewBlob, NewEvent,
+    NewSession, Store,
 };
 use rstest::rstest;
+use serde_json::json;
 
 use crate::support::{TestStore, after, fresh, noon};
 
@@ -108,6 +110,43 @@ async fn events_are_stored_once_by_their_ids_and_numbered_without_gaps(
     assert_eq!(
         append(&store, ada, "none", vec![event("a", None)]).await,
         AppendEvents::Unknown
+    );
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_requests_at_once_under_one_key_only_one_leaves_anything(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let store = TestStore::on(engine).await;
+    let ada = store.register("ada").await;
+    let keys = [
+        create(&store, a_session(ada, "s")).await,
+        create(&store, a_session(ada, "t")).await,
+    ];
+    for round in 0..20 {
+        let ask = async |session: &str| {
+            let append = Append {
+                events: vec![event(&format!("{round}"), None)],
+                idempotency: Some(Idempotency {
+                    key: format!("key-{round}"),
+                    request_hash: session.as_bytes().to_vec(),
+                    response: json!({"warnings": []}),
+                }),
+                ..Append::default()
+            };
+            let appended = store.append_events(ada, session.to_owned(), append, noon());
+            appended.await.unwrap()
+        };
+        let (one, other) = tokio::join!(ask("s"), ask("t"));
+        let refused = [&one, &other]
+            .into_iter()
+            .filter(|outcome| **outcome == AppendEvents::KeyReused);
+        assert_eq!(refused.count(), 1, "{one:?} {other:?}");
+    }
+    assert_eq!(
+        ids(&store, keys[0]).await.len() + ids(&store, keys[1]).await.len(),
+        20
     );
 }
 
