@@ -215,9 +215,10 @@ impl ApiError {
     /// 422: these parts of a session are wrong. Here `detail` is the list, as clients that record sessions
     /// know it.
     pub fn wrong(wrong: Vec<Wrong>) -> Self {
+        let sentence = self::wrong::sentence(&wrong);
         Self {
             wrong,
-            ..Self::new(Problem::Invalid, "")
+            ..Self::new(Problem::Invalid, sentence)
         }
     }
 

@@ -65,6 +65,7 @@ pub fn verifier(
     Ok(SessionExaminer {
         runner: Box::new(runner),
         folder,
+        home,
         protocols: sessions.verify_protocols.0.clone(),
         setup_network: sessions.verify_setup_network,
         keeps_logs: false,

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use aide::OperationOutput;
 use aide::generate::GenContext;
 use aide::openapi::{self, Operation};
-use commontrace_session::posted::Wrong;
+use commontrace_session::posted::{Step, Wrong};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -42,6 +42,19 @@ impl WrongBody {
             request_id: problem.request_id,
         }
     }
+}
+
+/// The same in a sentence, for who is told of it without a list.
+pub fn sentence(wrong: &[Wrong]) -> String {
+    let parts = wrong.iter().map(|wrong| {
+        let places = wrong.loc.iter().skip(1).map(|step| match step {
+            Step::Name(name) => name.clone(),
+            Step::Index(index) => index.to_string(),
+        });
+        let place = places.collect::<Vec<_>>().join(".");
+        format!("{place}: {}", wrong.msg)
+    });
+    parts.collect::<Vec<_>>().join("; ")
 }
 
 /// Documents the answer to a session or event that is wrong in places.

@@ -7,7 +7,6 @@ use commontrace_api::sessions::{
     EventsAppended, ListEvents, ListSessions, SessionBody, SessionDeleted, SessionPage,
     SessionStored, TraceDraft,
 };
-use commontrace_judge::facts::Facts;
 use commontrace_session::posted::is_session_id;
 use commontrace_store::{
     Append, AppendEvents, CreateSession, NewSession, Session, SessionCursor, SessionFilter, Store,
@@ -22,7 +21,7 @@ use crate::idempotency::{self, Repeatable};
 use crate::intake::scan;
 use crate::respond::{Created, Streamed};
 use crate::sessions::present::{self, Kept};
-use crate::sessions::{EventReader, distil, evidence, intake};
+use crate::sessions::{EventReader, distil, intake};
 
 /// Bytes of events in one page, about; what is larger comes alone.
 const PAGE_BYTES: usize = 4 << 20;
@@ -235,25 +234,7 @@ pub async fn events(
 /// Drafts a trace for the commons of what a session recorded. Nothing is published.
 pub async fn draft(caller: Reader, Path(id): Path<String>) -> ApiResult<JsonBody<TraceDraft>> {
     let row = find(caller.store(), &caller, &id).await?;
-    let kept = Kept::parse(&row.header)?;
-    let newest = caller.store().newest_verdict(row.key).await?;
-    let evidence = match &newest {
-        Some(newest) => Some(evidence::draft(&newest.verdict, row.last_seq)?),
-        None => None,
-    };
-    // Of a session that went on since, the words may be wrong.
-    let wording = newest
-        .filter(|newest| newest.events_through == row.last_seq)
-        .and_then(|newest| serde_json::from_str(newest.wording.as_deref()?).ok());
-    let material = evidence::material(caller.store(), row.key, row.last_seq).await?;
-    let drafted = tokio::task::spawn_blocking(move || {
-        let facts = Facts::read(&material.events, &kept.session.repo.test_command);
-        distil::draft(&id, &kept.session, &facts, evidence, wording.as_ref())
-    });
-    let draft = drafted
-        .await
-        .map_err(|err| ApiError::internal(format!("drafting a trace failed: {err}")))?;
-    Ok(JsonBody(draft))
+    distil::of(caller.store(), row).await.map(JsonBody)
 }
 
 /// Deletes a session.

@@ -13,8 +13,12 @@ use commontrace_judge::words::{Wording, Words};
 use commontrace_search::signature::is_error_word;
 use commontrace_session::text::{fenced, without_ansi};
 use commontrace_session::{Body, Session};
+use commontrace_store::Store;
 
 use self::environment::environment;
+use super::evidence;
+use super::present::Kept;
+use crate::error::{ApiError, ApiResult};
 
 /// Characters of a command's output that are shown.
 const OUTPUT: usize = 2_000;
@@ -48,9 +52,31 @@ const LANGUAGES: [(&str, &str); 16] = [
     ("sh", "shell"),
 ];
 
+/// Drafts a trace of a session in the store.
+pub async fn of(store: &Store, row: commontrace_store::Session) -> ApiResult<TraceDraft> {
+    let kept = Kept::parse(&row.header)?;
+    let newest = store.newest_verdict(row.key).await?;
+    let evidence = match &newest {
+        Some(newest) => Some(evidence::draft(&newest.verdict, row.last_seq)?),
+        None => None,
+    };
+    // Of a session that went on since, the words may be wrong.
+    let wording = newest
+        .filter(|newest| newest.events_through == row.last_seq)
+        .and_then(|newest| serde_json::from_str(newest.wording.as_deref()?).ok());
+    let material = evidence::material(store, row.key, row.last_seq).await?;
+    let drafted = tokio::task::spawn_blocking(move || {
+        let facts = Facts::read(&material.events, &kept.session.repo.test_command);
+        draft(&row.id, &kept.session, &facts, evidence, wording.as_ref())
+    });
+    drafted
+        .await
+        .map_err(|err| ApiError::internal(format!("drafting a trace failed: {err}")))
+}
+
 /// Drafts a trace of a session. `id` is the session's, `evidence` what was found out about it, and
 /// `wording` how a model words it.
-pub fn draft(
+fn draft(
     id: &str,
     session: &Session,
     facts: &Facts<'_>,
@@ -246,7 +272,6 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::sessions::evidence;
 
     fn events() -> Vec<Event> {
         let event = |id: &str, event_type: &str, data: Value| json!({"id": id, "timestamp": null, "event_type": event_type, "data": data});

@@ -13,6 +13,7 @@ mod deployment;
 mod doctor;
 mod embedding;
 mod exporting;
+mod finalizing;
 mod full_disk;
 mod health;
 mod killed_runs;

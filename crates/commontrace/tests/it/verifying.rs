@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use crate::client::Client;
 use crate::place::{DEADLINE, LOOK_AGAIN, Place};
 
-const WRONG: &str = "echo $(( $1 - $2 ))\n";
+pub const WRONG: &str = "echo $(( $1 - $2 ))\n";
 pub const RIGHT: &str = "echo $(( $1 + $2 ))\n";
 
 /// A repository with a bug in `add.sh` and a fix, and the commits of both.

@@ -48,6 +48,9 @@ pub struct SessionExaminer {
     pub folder: PathBuf,
     /// How repositories may be fetched.
     pub protocols: Vec<Protocol>,
+    /// The folder that `~/` at the beginning of a repository's path stands for. What holds the name of a user
+    /// is not stored, so such a path is the way to say where a repository in a home folder is.
+    pub home: Option<PathBuf>,
     /// Whether dependencies may be fetched from the network. Tests never use it.
     pub setup_network: bool,
     /// Whether the outputs of tests are kept with the session.
@@ -178,7 +181,8 @@ impl SessionExaminer {
         } else {
             Change::Edits(material::edits(subject).await?)
         };
-        let mut request = Request::new(&repo.url, &repo.commit_before, change, &repo.test_command);
+        let url = self.url(&repo.url);
+        let mut request = Request::new(&url, &repo.commit_before, change, &repo.test_command);
         if !by_commit && !repo.commit_after.is_empty() {
             request.fix = Some(repo.commit_after.clone());
             // Weakened tests of its own cannot grade a session where somebody else's are known.
@@ -197,6 +201,14 @@ impl SessionExaminer {
         request.runs = subject.request.repeats.into();
         request.setup_network = self.setup_network;
         Ok(request)
+    }
+
+    /// A repository's address, with the home folder in its place.
+    fn url(&self, url: &str) -> String {
+        let below_home = url.strip_prefix("~/");
+        let path = below_home.zip(self.home.as_deref());
+        let path = path.and_then(|(rest, home)| home.join(rest).to_str().map(str::to_owned));
+        path.unwrap_or_else(|| url.to_owned())
     }
 }
 

@@ -1,7 +1,9 @@
 //! `commontrace sessions`: recorded sessions in the store of this machine's settings.
 
+mod draft;
 pub mod events;
 mod export;
+mod finalize;
 mod import;
 mod list;
 mod prune;
@@ -27,6 +29,10 @@ pub enum Command {
     Validate(validate::Args),
     /// List sessions, newest first
     List(list::Args),
+    /// Run a session's tests before and after the fix, and judge it
+    Finalize(finalize::Args),
+    /// Draft a trace of a session
+    Draft(draft::Args),
     /// Delete sessions that nothing was added to for long
     Prune(prune::Args),
     /// Follow the folders of coding agents and import what they add
@@ -48,6 +54,8 @@ pub async fn run(config: Config, env: Environment, command: Command) -> Result<(
         Command::Export(args) => export::run(config, args).await,
         Command::Validate(args) => validate::run(&args),
         Command::List(args) => list::run(config, args).await,
+        Command::Finalize(args) => Box::pin(finalize::run(config, env, args)).await,
+        Command::Draft(args) => draft::run(config, args).await,
         Command::Prune(args) => prune::run(config, args).await,
         Command::Watch(args) => watch::run(config, env, args).await,
     }
