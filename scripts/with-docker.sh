@@ -32,7 +32,7 @@ done
 # An image without any registry: programs and the libraries that they need.
 root=$place/root
 mkdir -p "$root/bin" "$root/etc"
-for program in sh sleep cat cp ls id head env perl; do
+for program in sh true sleep cat cp ls id head env perl; do
     path=$(command -v "/bin/$program" || command -v "/usr/bin/$program")
     cp -L "$path" "$root/bin/"
     ldd "$path" | grep -oE '/[^ ]+' | while read -r library; do
