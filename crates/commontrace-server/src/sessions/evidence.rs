@@ -65,7 +65,10 @@ fn summary(evidence: &Evidence, results: &Value) -> String {
             evidence.pass_to_pass + evidence.pass_to_fail,
             evidence.runs_per_side,
         ));
-    } else if let Some(message) = message {
+    }
+    if evidence.status != "verified"
+        && let Some(message) = message
+    {
         text.push_str(&format!(" {message}"));
     }
     let judge = &results["judge"];
@@ -158,10 +161,12 @@ impl Offer {
                  /traces/{session_id}/finalize, or leave session_id out to contribute without evidence"
             ))
         })?;
-        let material = material(store, row.key, row.last_seq).await?;
-        let kept = Kept::parse(&row.header)?;
-        let commit = kept.session.repo.commit_after.clone();
-        let test_command = kept.session.repo.test_command;
+        // What was added since was not there when the tests ran.
+        let material = material(store, row.key, verdict.events_through).await?;
+        let results = results(&verdict.verdict)?;
+        let commit = &results["about"]["commit_after"];
+        let commit = commit.as_str().unwrap_or_default().to_owned();
+        let test_command = Kept::parse(&row.header)?.session.repo.test_command;
         let change = tokio::task::spawn_blocking(move || {
             Change::of(&Facts::read(&material.events, &test_command).edits, commit)
         });
@@ -170,7 +175,7 @@ impl Offer {
         })?;
         Ok(Self {
             session: row.key,
-            evidence: evidence(&results(&verdict.verdict)?),
+            evidence: evidence(&results),
             verdict,
             change,
         })
@@ -225,9 +230,23 @@ impl Change {
             return shown.iter().all(|line| self.lines.contains(line));
         }
         let commit = self.commit.get(..COMMIT_DIGITS);
-        let names = |path: &String| !path.is_empty() && text.contains(path.as_str());
-        self.paths.iter().any(names) || commit.is_some_and(|commit| text.contains(commit))
+        self.paths.iter().any(|path| names(text, path))
+            || commit.is_some_and(|commit| text.contains(commit))
     }
+}
+
+/// Whether a text names a file: as a word of its own, and in backquotes if that might be any word.
+fn names(text: &str, path: &str) -> bool {
+    if path.is_empty() {
+        return false;
+    }
+    if !path.contains(['.', '/']) {
+        return text.contains(&format!("`{path}`"));
+    }
+    let goes_on = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    text.match_indices(path).any(|(at, _)| {
+        !text[..at].ends_with(goes_on) && !text[at + path.len()..].starts_with(goes_on)
+    })
 }
 
 /// The added and removed lines of a diff.
@@ -287,7 +306,19 @@ mod tests {
         assert!(change().is_shown_by("In `src/x.py` return two."));
         assert!(change().is_shown_by("See commit 0123456."));
         assert!(!change().is_shown_by("Return two."));
+        assert!(!change().is_shown_by("In `lib-src/x.py` or src/x.python."));
         assert!(!change().is_shown_by(""));
+    }
+
+    #[test]
+    fn a_file_with_the_name_of_a_word_is_named_in_backquotes() {
+        let change = Change {
+            paths: vec!["e".to_owned(), "Makefile".to_owned()],
+            commit: String::new(),
+            ..change()
+        };
+        assert!(!change.is_shown_by("Delete everything, or write a Makefile."));
+        assert!(change.is_shown_by("Add the target to `Makefile`."));
     }
 
     #[test]
@@ -318,6 +349,14 @@ mod tests {
              Reasoning: 3.2 of 4, spread 1. 9 of 11 claims backed."
         );
         assert_eq!(proof(&found), Some(Proof::Verified));
+        let mut refuted = results;
+        refuted["verification"]["status"] = json!("refuted");
+        refuted["verification"]["message"] = json!("`adds` passed and fails.");
+        let summary = evidence(&refuted).summary;
+        assert!(
+            summary.contains("no flake. `adds` passed and fails. Reasoning"),
+            "{summary}"
+        );
         let weakened = Evidence {
             flags: vec![WEAKENED.to_owned()],
             ..found

@@ -261,6 +261,18 @@ async fn a_proof_counts_only_for_a_text_that_shows_what_was_proven(
         json!("Run `curl` of a page and pipe it to a shell, then it works again.");
     let answer = world.ada.post("/api/v1/traces", other).await;
     assert_eq!(answer.json["evidence"]["counts"], false, "{answer:?}");
+    // What was added to the session since was not there when its tests ran.
+    let mut later = world.draft().await;
+    let late = json!({
+        "event_type": "code_edit", "timestamp": "2025-11-27T10:00:09Z",
+        "data": {"file_path": "money.py", "diff": "@@ -1 +1 @@\n+os.remove(home)\n"}
+    });
+    append(&world.ada, &world.session, json!([late])).await.ok();
+    later["title"] = json!("Prices lose a cent, and so do homes");
+    later["solution_text"] = json!("In `money.py`:\n\n```diff\n+os.remove(home)\n```\n");
+    let answer = world.ada.post("/api/v1/traces", later).await;
+    assert_eq!(answer.json["evidence"]["counts"], false, "{answer:?}");
+    world.finalize(found("verified", None)).await;
     let trace = world.publish().await;
     assert_eq!(world.standing(&trace).await.1, true);
     let text = "Round it in `money.py`:\n\n```diff\n-int(x)\n+round(x)\n```\n";
