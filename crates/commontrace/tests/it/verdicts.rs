@@ -132,9 +132,11 @@ async fn a_verdict_is_checked_by_its_signature_its_events_and_its_tests() {
     let place = &examined.place;
     let run = examined.write("run.json", &examined.run);
     let verdict = examined.write("verdict.json", &examined.run["verdict"]);
+    let evidence = json!({"evidence": {}, "signed_verdict": examined.run["verdict"]});
+    let evidence = examined.write("evidence.json", &evidence);
     let key = place.run(&["verify", "--show-key"]).await.ok();
     let key = key.trim();
-    for file in [&run, &verdict] {
+    for file in [&run, &verdict, &evidence] {
         let said = place.run(&["verify", file]).await.ok();
         assert!(said.contains(&format!("signature: holds, by the key {key}")));
         assert!(said.contains("verdict: verified, no score"), "{said}");

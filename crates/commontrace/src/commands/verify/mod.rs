@@ -27,7 +27,8 @@ const LONGEST: u64 = 64 << 20;
 /// What to verify, and how far.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The signed verdict, or the whole answer of GET /traces/ID/runs/RUN; `-` reads standard input
+    /// The signed verdict, or the whole answer of GET /traces/ID/runs/RUN or
+    /// GET /api/v1/traces/ID/evidence; `-` reads standard input
     #[arg(required_unless_present = "show_key")]
     file: Option<PathBuf>,
     /// The public key that it has to be signed with; without it, this machine's
@@ -97,7 +98,7 @@ async fn compare_events(
         .map_err(|broken| failure(&Fault::Chain(broken)))
 }
 
-/// Reads a signed verdict, also where it is part of an answer about its run.
+/// Reads a signed verdict, also where it is part of an answer about its run or about a trace's evidence.
 fn read(path: &Path) -> Result<SignedVerdict, Failure> {
     let place = if path == Path::new("-") {
         "standard input".to_owned()
@@ -113,7 +114,7 @@ fn read(path: &Path) -> Result<SignedVerdict, Failure> {
     read.map_err(|err| Failure::unreadable(Path::new(&place), &err))?;
     let wrong = |what: String| {
         Failure::new(format!("{place} holds no signed verdict: {what}"))
-            .hint("GET /traces/ID/runs/RUN answers with one as its member `verdict`")
+            .hint("GET /traces/ID/runs/RUN and GET /api/v1/traces/ID/evidence answer with one")
     };
     let mut value: Value = serde_json::from_str(&text).map_err(|err| wrong(err.to_string()))?;
     if value.get("run_id").is_some() {
@@ -121,6 +122,8 @@ fn read(path: &Path) -> Result<SignedVerdict, Failure> {
         if value.is_null() {
             return Err(wrong("the run has none".to_owned()));
         }
+    } else if let Some(signed) = value.get_mut("signed_verdict") {
+        value = signed.take();
     }
     serde_json::from_value(value).map_err(|err| wrong(err.to_string()))
 }
