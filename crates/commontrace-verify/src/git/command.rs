@@ -29,11 +29,12 @@ pub(super) struct Ran {
 impl Ran {
     /// The last line of what it complained about, to be shown.
     pub(super) fn complaint(&self) -> &str {
-        let line = self
-            .err
-            .lines()
-            .map(str::trim)
-            .rfind(|line| !line.is_empty());
+        // The first is the cause; what follows says what could not be done then, and gives advice.
+        let lines = || self.err.lines().map(str::trim);
+        let is_fault = |line: &&str| line.starts_with("fatal:") || line.starts_with("error:");
+        let line = lines()
+            .find(is_fault)
+            .or_else(|| lines().rfind(|line| !line.is_empty()));
         crate::report::prefix(line.unwrap_or("it gave no reason"), 300)
     }
 }
