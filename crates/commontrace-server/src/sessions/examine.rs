@@ -25,6 +25,8 @@ pub struct Subject {
     pub events_through: i64,
     /// What it says of itself, with what the request says in its place.
     pub session: Session,
+    /// The command by which its events ran tests: its own, whatever else is run to verify it.
+    pub recorded_test_command: String,
     /// What was asked for.
     pub request: RunRequest,
 }
@@ -38,6 +40,7 @@ impl Subject {
         mut session: Session,
         request: RunRequest,
     ) -> Self {
+        let recorded = session.repo.test_command.clone();
         let (repo, said) = (&mut session.repo, &request.repo);
         for (text, instead) in [
             (&mut repo.url, &said.url),
@@ -49,11 +52,17 @@ impl Subject {
                 text.clone_from(instead);
             }
         }
+        let recorded_test_command = if recorded.is_empty() {
+            session.repo.test_command.clone()
+        } else {
+            recorded
+        };
         Self {
             store,
             key,
             events_through,
             session,
+            recorded_test_command,
             request,
         }
     }

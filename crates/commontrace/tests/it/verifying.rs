@@ -312,6 +312,76 @@ async fn a_repository_that_cannot_be_fetched_is_no_failed_test() {
     assert_eq!(verdict["tests_passed"], Value::Null);
     assert_eq!(verdict["verification"]["status"], "infrastructure");
     assert_eq!(verdict["verification"]["reason"], "clone_failed");
+    let message = verdict["verification"]["message"].as_str().unwrap();
+    assert!(message.contains("repository"), "{message}");
+    assert!(!message.contains("home"), "{message}");
+    // The name of a user is not stored, so nothing is there.
+    let id = record_of(&ada, "/home/ada/adder", &nowhere).await;
+    let done = run_until(&ada, &finalize(&ada, &id, "").await, has_ended).await;
+    let verification = &done["verdict"]["verdict"]["verification"];
+    assert_eq!(verification["reason"], "clone_failed");
+    let message = verification["message"].as_str().unwrap();
+    assert!(
+        message.contains("a place outside of a user's home"),
+        "{message}"
+    );
+    server.stop().await;
+}
+
+/// A secret as a test might print it, in two parts so that no scanner takes this file for it.
+const TOKEN: [&str; 2] = ["ghp_Zk3Vq8Xw1Rt6", "Yp9Lm2Nb5Hs7Jd4Fg0Qc8XaT"];
+
+#[rstest]
+#[tokio::test]
+async fn what_set_up_and_tests_print_is_stored_without_its_secrets(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let place = place_for(Place::on(engine).await);
+    let [first, second] = TOKEN;
+    let token = TOKEN.concat();
+    let fix = format!("printf 'TOKEN=%s%s ' {first} {second} >&2\n{RIGHT}");
+    let repository = repository(&place, &fix, "0").await;
+    let server = place.serve().await;
+    let ada = server.user().await;
+    let id = record(&ada, &place, &repository).await;
+    let runs = format!("/traces/{id}/finalize?wait=0&repeats=1");
+    // In the output, in the id of a test, and in the complaint of a set-up that failed.
+    let named = format!("echo 1..1; sh add.sh 2 3; printf 'ok 1 - %s%s\\n' {first} {second}");
+    let setup = format!("printf '%s%s' {first} {second}; exit 1");
+    for body in [
+        json!({}),
+        json!({"repo": {"test_command": named}}),
+        json!({"setup": setup}),
+    ] {
+        let run = ada.post(&runs, body).await.ok();
+        let run = format!("/traces/{id}/runs/{}", run["run_id"].as_str().unwrap());
+        let done = run_until(&ada, &run, has_ended).await;
+        assert_eq!(done["state"], "done", "{done}");
+        assert!(!done.to_string().contains(&token), "{done}");
+        assert!(done["verdict"].to_string().contains("github-pat"), "{done}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn other_tests_than_the_sessions_do_not_change_what_its_events_say() {
+    let place = place_for(Place::new());
+    let repository = repository(&place, RIGHT, "0").await;
+    let server = place.serve().await;
+    let ada = server.user().await;
+    let id = record(&ada, &place, &repository).await;
+    let mut seen = Vec::new();
+    for body in [
+        json!({"repeats": 1}),
+        json!({"repeats": 1, "repo": {"test_command": "sh ./test_add.sh"}}),
+    ] {
+        let path = format!("/traces/{id}/finalize?wait=0");
+        let run = ada.post(&path, body).await.ok();
+        let run = format!("/traces/{id}/runs/{}", run["run_id"].as_str().unwrap());
+        let done = run_until(&ada, &run, has_ended).await;
+        seen.push(done["verdict"]["verdict"]["checks"].clone());
+    }
+    assert!(seen[0].is_array() && seen[0] == seen[1], "{seen:?}");
     server.stop().await;
 }
 

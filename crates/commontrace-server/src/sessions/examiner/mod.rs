@@ -26,7 +26,7 @@ use commontrace_verify::logs::Logs;
 use commontrace_verify::progress::Progress;
 use commontrace_verify::setup::Setup;
 use commontrace_verify::verify::{Change, Context, Tests};
-use commontrace_verify::{Request, Runner, Status, Verdict, verify};
+use commontrace_verify::{Reason as VerifyReason, Request, Runner, Status, Verdict, verify};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
@@ -37,6 +37,9 @@ use crate::clock::Clock;
 use crate::error::chain;
 use crate::ids::Ids;
 
+/// Why an address that was redacted when it was recorded leads nowhere.
+const REDACTED_ADDRESS: &str = "; what is redacted in its address is stored nowhere: use an address without a \
+     password, and a place outside of a user's home";
 /// How long fetching a repository may take.
 const FETCH: Duration = Duration::from_secs(10 * 60);
 
@@ -109,8 +112,15 @@ impl Examiner for SessionExaminer {
             logs: self.keeps_logs.then_some(&logs as &dyn Logs),
             cancel: watch.cancel.clone(),
         };
-        let verified = verify(&request, &context).await;
+        let mut verified = verify(&request, &context).await;
+        if verified.verdict.reason == VerifyReason::CloneFailed
+            && commontrace_redact::has_mark(&request.repository)
+        {
+            verified.verdict.message.push_str(REDACTED_ADDRESS);
+        }
         let mut verification = json!(verified.verdict);
+        // It quotes what tests and set-up printed, and tests may be named by it.
+        commontrace_redact::redact_json(&mut verification);
         // What was asked for is signed too, so that it can be asked for again.
         verification["request"] = json!(subject.request);
         Ok(verification)
@@ -124,7 +134,7 @@ impl Examiner for SessionExaminer {
     ) -> Result<Value, String> {
         let verified = known(verification)?;
         let material = Material::read(subject.events()).await?;
-        let facts = Facts::read(&material.events, &subject.session.repo.test_command);
+        let facts = Facts::read(&material.events, &subject.recorded_test_command);
         let checks = checks::all(&facts);
         let computed = deterministic::levels(&facts, &checks);
         let judged = match &self.endpoint {
@@ -161,7 +171,7 @@ impl Examiner for SessionExaminer {
     async fn word(&self, subject: &Subject, watch: &Watch) -> Option<Wording> {
         let endpoint = self.endpoint.as_deref()?;
         let material = Material::read(subject.events()).await.ok()?;
-        let facts = Facts::read(&material.events, &subject.session.repo.test_command);
+        let facts = Facts::read(&material.events, &subject.recorded_test_command);
         let checks = checks::all(&facts);
         let pack = Pack::new(&facts, &checks, &[], PackLimits::default(), true);
         let random = || self.ids.random_bytes();
