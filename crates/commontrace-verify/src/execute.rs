@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::cache::{Cache, Key, Record};
@@ -69,6 +70,8 @@ pub(crate) struct Executor<'a> {
     pub(crate) repository: &'a Repository,
     /// A folder for this verification alone.
     pub(crate) work: &'a Path,
+    /// The tree that each kind of set-up was made in.
+    pub(crate) set_ups: Mutex<BTreeMap<String, String>>,
 }
 
 impl Executor<'_> {
@@ -195,7 +198,8 @@ impl Executor<'_> {
         }
     }
 
-    /// Dependencies of a state: from an earlier set-up with the same manifests, or made now.
+    /// Dependencies of a state: those of an earlier state with the same manifests, or of an earlier
+    /// verification of the same tree, or made now.
     async fn set_up(&self, side: Side, tree: &TreeId) -> Result<SetUp, Stop> {
         let request = self.request;
         let at = self.folders(side, PathBuf::new()).tree;
@@ -203,12 +207,19 @@ impl Executor<'_> {
         let recipe_for =
             |inside: &Folders| setup::recipe(&request.setup, &at, inside, request.setup_network);
         let identity = self.runner().identity().await;
-        let key = setup::key(
+        let kind = setup::kind(
             &recipe_for(&anywhere()),
             &at,
             &identity,
             request.setup_network,
         );
+        let own = tree.to_string();
+        let made_in = {
+            let mut set_ups = self.set_ups.lock().unwrap_or_else(PoisonError::into_inner);
+            let made_in = set_ups.entry(kind.clone()).or_insert_with(|| own.clone());
+            made_in.clone()
+        };
+        let mut key = setup::key(&kind, &made_in);
         if recipe_for(&anywhere()).command.is_empty() {
             let dependencies = self.work.join("dependencies");
             std::fs::create_dir_all(&dependencies).map_err(|e| io("make", &dependencies, &e))?;
@@ -223,11 +234,16 @@ impl Executor<'_> {
                 _place: None,
             });
         }
+        let mut place = self.lock(&key).await?;
+        if !place.is_done() && made_in != own {
+            // It was removed meanwhile, and is kept by a tree that is not here any more.
+            key = setup::key(&kind, &own);
+            place = self.lock(&key).await?;
+        }
         let dependencies = self.context.folder.join("dependencies").join(&key);
         let folders = self.folders(side, dependencies.clone());
         let inside = self.runner().inside(&folders);
         let recipe = recipe_for(&inside);
-        let place = self.lock(&key).await?;
         if !place.is_done() {
             (self.context.progress)(Progress::SettingUp { side });
             self.carry_out(&place, &recipe, &folders, &inside).await?;

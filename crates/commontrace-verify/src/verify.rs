@@ -206,6 +206,7 @@ async fn run_all(
         context,
         repository,
         work,
+        set_ups: Default::default(),
     };
     let mut sides: Vec<Ran> = Vec::new();
     for (side, tree) in [

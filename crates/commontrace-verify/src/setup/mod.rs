@@ -1,7 +1,8 @@
 //! Dependencies: a phase of its own before the tests, cached, and the only one that may use a network.
 //!
 //! What a set-up puts into its folder is there in the tests, read-only; what it adds to the tree itself
-//! (`node_modules`) is kept too and put into every tree that has the same manifests.
+//! (`node_modules`) is kept too and put into every tree of a verification that has the same manifests. It runs
+//! scripts of the tree it is made in, so another verification gets it only for that very tree.
 
 mod added;
 mod place;
@@ -149,9 +150,9 @@ pub fn recipe(setup: &Setup, tree: &Path, inside: &Folders, network: bool) -> Re
     recipe
 }
 
-/// What a set-up depends on: the recipe, the manifests, and where it runs.
+/// What states of one verification share a set-up by: the recipe, the manifests, and where it runs.
 #[must_use]
-pub fn key(recipe: &Recipe, tree: &Path, identity: &str, network: bool) -> String {
+pub fn kind(recipe: &Recipe, tree: &Path, identity: &str, network: bool) -> String {
     let mut hash = Sha256::new();
     let mut part = |bytes: &[u8]| {
         hash.update((bytes.len() as u64).to_le_bytes());
@@ -168,6 +169,14 @@ pub fn key(recipe: &Recipe, tree: &Path, identity: &str, network: bool) -> Strin
         }
     }
     hex::encode(&hash.finalize()[..16])
+}
+
+/// What a set-up is kept by: its kind and the hash of the tree that it is made in. By its kind alone, whoever
+/// has other files beside the same manifests would get what the scripts of this tree leave, and the other way
+/// round.
+#[must_use]
+pub fn key(kind: &str, tree: &str) -> String {
+    hex::encode(&Sha256::digest(format!("{kind} {tree}"))[..16])
 }
 
 #[cfg(test)]
@@ -230,11 +239,11 @@ mod tests {
     }
 
     #[test]
-    fn another_lock_file_is_another_set_up() {
+    fn another_lock_file_is_another_kind_of_set_up() {
         let (one, two) = (tree(&["Cargo.toml"]), tree(&["Cargo.toml", "Cargo.lock"]));
         let recipe = Recipe::default();
-        let key = |tree: &tempfile::TempDir| key(&recipe, tree.path(), "x", false);
-        assert_ne!(key(&one), key(&two));
-        assert_eq!(key(&one), key(&tree(&["Cargo.toml", "README"])));
+        let kind = |tree: &tempfile::TempDir| kind(&recipe, tree.path(), "x", false);
+        assert_ne!(kind(&one), kind(&two));
+        assert_eq!(kind(&one), kind(&tree(&["Cargo.toml", "README"])));
     }
 }

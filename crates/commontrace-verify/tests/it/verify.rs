@@ -312,6 +312,39 @@ async fn dependencies_are_set_up_once_for_the_same_manifests() {
 }
 
 #[tokio::test]
+async fn a_set_up_leaves_nothing_to_other_files_with_the_same_manifests() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut outputs = Vec::new();
+    for brought in ["theirs", "ours"] {
+        let repository = TestRepository::new();
+        let tests = TESTS.replace(
+            "echo 1..1",
+            "cat $COMMONTRACE_DEPENDENCIES/it >&2\necho 1..1",
+        );
+        let script = format!("echo {brought} > $COMMONTRACE_DEPENDENCIES/it\n");
+        let base = repository.commit(&[
+            ("lib.sh", BROKEN),
+            ("tests/run.sh", &tests),
+            ("deps.sh", &script),
+        ]);
+        let fix = repository.commit(&[("lib.sh", FIXED)]);
+        let mut request = request(&repository, &base, Change::Commit(fix));
+        request.setup = Setup::Command("sh deps.sh".into());
+        let verdict = check_in(
+            &request,
+            folder.path(),
+            &ProcessRunner::default(),
+            &CancellationToken::new(),
+        )
+        .await;
+        assert_eq!(verdict.status, Status::Verified, "{}", verdict.message);
+        outputs.push(verdict.test_output_snippet.unwrap_or_default());
+    }
+    assert!(outputs[0].contains("theirs"), "{outputs:?}");
+    assert!(outputs[1].contains("ours"), "{outputs:?}");
+}
+
+#[tokio::test]
 async fn a_second_verification_of_the_same_runs_nothing() {
     let (repository, base, fix) = calculator();
     let folder = tempfile::tempdir().unwrap();
