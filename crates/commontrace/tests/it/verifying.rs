@@ -321,10 +321,7 @@ async fn a_repository_that_cannot_be_fetched_is_no_failed_test() {
     let verification = &done["verdict"]["verdict"]["verification"];
     assert_eq!(verification["reason"], "clone_failed");
     let message = verification["message"].as_str().unwrap();
-    assert!(
-        message.contains("a place outside of a user's home"),
-        "{message}"
-    );
+    assert!(message.contains("`~/` for the home"), "{message}");
     server.stop().await;
 }
 

@@ -39,7 +39,7 @@ use crate::ids::Ids;
 
 /// Why an address that was redacted when it was recorded leads nowhere.
 const REDACTED_ADDRESS: &str = "; what is redacted in its address is stored nowhere: use an address without a \
-     password, and a place outside of a user's home";
+     password, and `~/` for the home of the user who runs this";
 /// How long fetching a repository may take.
 const FETCH: Duration = Duration::from_secs(10 * 60);
 
