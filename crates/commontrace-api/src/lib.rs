@@ -11,6 +11,7 @@ pub mod keys;
 pub mod moderation;
 pub mod number;
 pub mod object;
+pub mod outcomes;
 pub mod reputation;
 pub mod search;
 pub mod sessions;

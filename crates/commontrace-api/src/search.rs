@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use commontrace_core::trace::METADATA_MAX;
-use commontrace_core::{Status, TraceId, UserId};
+use commontrace_core::{OutcomeCounts, Status, TraceId, UserId};
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -98,10 +98,12 @@ pub struct SearchResult {
     pub solution_text: String,
     /// Normalised tags.
     pub tags: Vec<String>,
-    /// The Wilson lower bound of its votes and of what its tests proved, 0 to 1.
+    /// The Wilson lower bound of its votes, of what came of it and of what its tests proved, 0 to 1.
     pub trust_score: f64,
     /// What running the tests proved; null if it comes from no session.
     pub evidence: Option<TraceEvidence>,
+    /// Accounts by what they reported came of it, each counted once.
+    pub outcomes: OutcomeCounts,
     /// Cosine similarity of query and trace; 0 without vectors.
     pub similarity_score: f64,
     /// The score that the results are ordered by.

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use commontrace_core::trace::{METADATA_MAX, TAGS_MAX, TEXT_MAX, TITLE_MAX};
-use commontrace_core::{AmendmentId, Status, TraceId, UserId};
+use commontrace_core::{AmendmentId, OutcomeCounts, Status, TraceId, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 use crate::evidence::TraceEvidence;
+use crate::outcomes::EnvironmentOutcomes;
 use crate::{Bounded, Line, Object, Text, Timestamp};
 
 /// The tags of a request, before they are normalised.
@@ -173,7 +174,7 @@ pub struct TraceBody {
     pub solution_text: String,
     /// Normalised tags.
     pub tags: Vec<String>,
-    /// The Wilson lower bound of its votes and of what its tests proved, 0 to 1.
+    /// The Wilson lower bound of its votes, of what came of it and of what its tests proved, 0 to 1.
     pub trust_score: f64,
     /// What running the tests proved; null if it comes from no session.
     pub evidence: Option<TraceEvidence>,
@@ -181,6 +182,10 @@ pub struct TraceBody {
     pub up_votes: i64,
     /// Down-votes.
     pub down_votes: i64,
+    /// Accounts by what they reported came of it, each counted once.
+    pub outcomes: OutcomeCounts,
+    /// What was reported from each environment, at most 10, those with the most reports first. In lists empty.
+    pub outcome_environments: Vec<EnvironmentOutcomes>,
     /// Up-votes net of down-votes, never below zero.
     pub confirmation_count: i64,
     /// How complete the text looks, 0 to 4.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use commontrace_core::trace::METADATA_MAX;
 use commontrace_core::vote::{DOWN_REASONS, VoteType};
-use commontrace_core::{Status, TraceId, UserId, VoteId};
+use commontrace_core::{OutcomeCounts, Status, TraceId, UserId, VoteId};
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::{Bounded, Line, Object, Text};
 
 /// No trace is rewritten more often than this.
-const REVISION_MAX: i64 = 1_000_000_000;
+pub(crate) const REVISION_MAX: i64 = 1_000_000_000;
 
 /// A vote on somebody else's trace.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -67,15 +67,17 @@ pub struct VoteBody {
     pub standing: Standing,
 }
 
-/// Where a trace stands with its votes.
+/// Where a trace stands with its votes and with what came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Standing {
     /// Whether enough others have confirmed it.
     pub status: Status,
-    /// The Wilson lower bound of its votes.
+    /// The Wilson lower bound of its votes, of what came of it and of what its tests proved, 0 to 1.
     pub trust_score: f64,
     /// Up-votes.
     pub up_votes: i64,
     /// Down-votes.
     pub down_votes: i64,
+    /// Accounts by what they reported came of it.
+    pub outcomes: OutcomeCounts,
 }

@@ -11,6 +11,7 @@ pub mod fingerprint;
 pub mod fusion;
 pub mod husk;
 pub mod id;
+pub mod outcome;
 pub mod reputation;
 pub mod seed;
 pub mod tag;
@@ -22,5 +23,6 @@ pub mod trace_context;
 pub mod vote;
 
 pub use id::{AmendmentId, JobId, RunId, SessionKey, TraceId, UserId, VoteId};
+pub use outcome::{Outcome, OutcomeCounts};
 pub use trace::Status;
 pub use trace_context::TraceContext;

@@ -16,6 +16,7 @@ use crate::ids::Ids;
 use crate::lifecycle::Lifecycle;
 use crate::limiter::{Class, Limiter};
 use crate::metrics::Metrics;
+use crate::reads::Reads;
 use crate::search::Search;
 use crate::sessions::examine::Examiner;
 use crate::shared::WritePositions;
@@ -50,6 +51,8 @@ pub struct Parts {
     pub search: Search,
     /// Counts openings of traces.
     pub usage: Usage,
+    /// Notes who has opened which trace.
+    pub reads: Reads,
     /// Up to where accounts have written through other nodes, where nodes share that.
     pub write_positions: Option<WritePositions>,
     /// Runs tests and judges sessions, where this process does that.
@@ -83,6 +86,7 @@ impl Parts {
             metrics: Metrics::install(),
             lifecycle: Lifecycle::default(),
             usage: Usage::default(),
+            reads: Reads::default(),
             write_positions: None,
             examiner: None,
             runs_due: Notify::new(),
@@ -144,7 +148,7 @@ pub struct ServerSettings {
     pub failed_keys_per_minute: u32,
     /// Independent flags that hide a trace.
     pub flags_to_hide: u32,
-    /// Up-votes net of down-votes that validate a trace.
+    /// Accounts more that confirm a trace than that do not, for it to be validated.
     pub validation_threshold: u32,
     /// Time between two looks for jobs that nobody announced.
     pub worker_poll: Duration,

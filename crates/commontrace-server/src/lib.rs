@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod middleware;
 pub mod openapi;
 mod present;
+pub mod reads;
 mod respond;
 pub mod routes;
 pub mod search;

@@ -30,6 +30,8 @@ pub fn trace(trace: Trace, related_traces: Vec<RelatedTrace>, now: DateTime<Utc>
         trust_score: trace.trust_score,
         up_votes: trace.up_votes,
         down_votes: trace.down_votes,
+        outcomes: trace.outcomes,
+        outcome_environments: Vec::new(),
         confirmation_count: (trace.up_votes - trace.down_votes).max(0),
         depth_score,
         retrieval_count: trace.retrieval_count,

@@ -100,7 +100,7 @@ impl Store {
     }
 
     /// Gives evidence to `revision` of a trace of `owner`'s, in place of what it has. `threshold` is how
-    /// many net up-votes validate a trace.
+    /// many accounts more than not have to confirm a trace.
     pub async fn attach_evidence(
         &self,
         trace: TraceId,

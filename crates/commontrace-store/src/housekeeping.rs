@@ -9,13 +9,13 @@ use crate::{Result, Store};
 const IDEMPOTENCY: TimeDelta = TimeDelta::hours(48);
 
 impl Store {
-    /// Removes idempotency keys older than 48 hours.
+    /// Removes idempotency keys older than 48 hours, and what is known of who opened which trace after 30 days.
     pub async fn tidy(&self, now: DateTime<Utc>) -> Result<()> {
         execute!(
             self,
             sqlx::query("DELETE FROM idempotency_keys WHERE created_at < $1")
                 .bind(now - IDEMPOTENCY)
-        )
-        .map(drop)
+        )?;
+        self.forget_reads(now).await
     }
 }

@@ -25,10 +25,12 @@ mod lock;
 mod meta;
 mod migrate;
 mod moderation;
+mod outcomes;
 #[cfg(test)]
 mod plan;
 mod pool;
 mod postgres;
+mod reads;
 mod replica;
 mod reputation;
 mod search;
@@ -60,8 +62,10 @@ pub use job_list::{JobCount, JobState, QueuedJob};
 pub use jobs::{FailedJob, Job, JobOutcome, NewJob};
 pub use lock::StoreLock;
 pub use moderation::{Flag, FlagTrace, Flagged, NewFlag};
+pub use outcomes::{EnvironmentOutcomes, NewOutcome, ReportOutcome};
 pub use pool::{Engine, Location};
 pub use postgres::Connections;
+pub use reads::Read;
 pub use replica::{ReplicaSettings, ReplicaStatus};
 pub use reputation::{DomainReputation, Reputation};
 pub use search::{

@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr};
 use crate::{Engine, Error, Result};
 
 /// Every migration ever released; entries are added at the end and never change.
-const MIGRATIONS: [Step; 9] = [
+const MIGRATIONS: [Step; 10] = [
     Step {
         version: 1,
         name: "commons",
@@ -66,6 +66,12 @@ const MIGRATIONS: [Step; 9] = [
         name: "session usage",
         only_on: None,
         sql: include_str!("../migrations/0009_session_usage.sql"),
+    },
+    Step {
+        version: 10,
+        name: "outcomes",
+        only_on: None,
+        sql: include_str!("../migrations/0010_outcomes.sql"),
     },
 ];
 

@@ -6,14 +6,14 @@
 use chrono::{DateTime, Utc};
 use commontrace_core::reputation::Standing;
 use commontrace_core::vote::VoteType;
-use commontrace_core::{Status, TraceId, UserId, VoteId};
+use commontrace_core::{OutcomeCounts, Status, TraceId, UserId, VoteId};
 use futures_util::FutureExt;
 use serde_json::Value;
 use sqlx::types::Json;
 
 use crate::traces::read;
 use crate::tx::{Tx, on_tx};
-use crate::{Result, Store, Trace, reputation};
+use crate::{Result, Store, Trace, outcomes, reputation};
 
 /// A vote to cast, its reason already checked.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ pub enum CastVote {
 
 impl Store {
     /// Casts a vote and brings the trace's standing and its author's reputation up to date.
-    /// `threshold` is how many net up-votes validate a trace.
+    /// `threshold` is how many accounts more than not have to confirm a trace.
     pub async fn cast_vote(
         &self,
         new: NewVote,
@@ -93,7 +93,7 @@ async fn cast(
         }
         _ => {}
     }
-    let before = earlier(tx, &new).await?;
+    let before = earlier(tx, new.trace_id, new.voter_id).await?;
     if before.is_some_and(|(_, revision)| revision >= trace.text_revision) {
         return Ok(CastVote::AlreadyVoted);
     }
@@ -104,6 +104,9 @@ async fn cast(
     };
     trace.up_votes += up;
     trace.down_votes += down;
+    if outcomes::has_tried(tx, &trace, new.voter_id).await? {
+        outcomes::replace_vote(&mut trace, Some(new.vote_type), 1);
+    }
     stand_again(tx, &mut trace, threshold, now).await?;
     // One voter counts once for one trace of an author, with the last they said of it.
     let before = before.map(|(vote_type, _)| vote_type);
@@ -111,7 +114,7 @@ async fn cast(
     Ok(CastVote::Cast(Box::new(trace)))
 }
 
-/// Stores a trace's votes and what follows from them and from its evidence.
+/// Stores a trace's votes and reports and what follows from them and from its evidence.
 pub(crate) async fn stand_again(
     tx: &mut Tx<'_>,
     trace: &mut Trace,
@@ -122,7 +125,8 @@ pub(crate) async fn stand_again(
     trace.changed_at = now;
     on_tx!(tx, |db| sqlx::query(
         "UPDATE traces SET up_votes = $2, down_votes = $3, trust_score = $4, status = $5,
-             changed_at = $6
+             changed_at = $6, worked = $7, worked_with_changes = $8, did_not_work = $9,
+             not_relevant = $10, replaced_up_votes = $11, replaced_down_votes = $12
          WHERE id = $1",
     )
     .bind(trace.id)
@@ -131,17 +135,26 @@ pub(crate) async fn stand_again(
     .bind(trace.trust_score)
     .bind(trace.status)
     .bind(now)
+    .bind(trace.outcomes.worked)
+    .bind(trace.outcomes.worked_with_changes)
+    .bind(trace.outcomes.did_not_work)
+    .bind(trace.outcomes.not_relevant)
+    .bind(trace.replaced_up_votes)
+    .bind(trace.replaced_down_votes)
     .execute(db)
     .await
     .map(drop))?;
     Ok(())
 }
 
-/// Sets what follows from a trace's votes and evidence.
+/// Sets what follows from a trace's votes, reports and evidence.
 fn stand(trace: &mut Trace, threshold: u32) {
     let standing = Standing {
         up_votes: count(trace.up_votes),
         down_votes: count(trace.down_votes),
+        outcomes: trace.outcomes,
+        replaced_up_votes: count(trace.replaced_up_votes),
+        replaced_down_votes: count(trace.replaced_down_votes),
         proof: trace.proof(),
         is_seed: trace.is_seed,
     };
@@ -155,10 +168,12 @@ fn stand(trace: &mut Trace, threshold: u32) {
 
 /// Takes from a trace the standing that it had with another text; its `text_revision` is already the
 /// new one, so that its evidence does not count either.
-pub(crate) fn forget_votes(trace: &mut Trace) {
-    /// Any threshold will do: without votes none is reached.
+pub(crate) fn forget_standing(trace: &mut Trace) {
+    /// Any threshold will do: without votes and reports none is reached.
     const ANY: u32 = 1;
     (trace.up_votes, trace.down_votes) = (0, 0);
+    (trace.replaced_up_votes, trace.replaced_down_votes) = (0, 0);
+    trace.outcomes = OutcomeCounts::default();
     stand(trace, ANY);
 }
 
@@ -167,13 +182,29 @@ fn count(votes: i64) -> u32 {
     u32::try_from(votes.max(0)).unwrap_or(u32::MAX)
 }
 
-/// Returns what this account said of this trace before, and of which revision.
-async fn earlier(tx: &mut Tx<'_>, new: &NewVote) -> Result<Option<(VoteType, i64)>> {
+/// Returns an account's vote on the text of a trace as it is.
+pub(crate) async fn of_text(
+    tx: &mut Tx<'_>,
+    trace: &Trace,
+    voter: UserId,
+) -> Result<Option<VoteType>> {
+    let vote = earlier(tx, trace.id, voter).await?;
+    Ok(vote
+        .filter(|(_, revision)| *revision >= trace.text_revision)
+        .map(|(vote_type, _)| vote_type))
+}
+
+/// Returns what an account said of a trace before, and of which revision.
+async fn earlier(
+    tx: &mut Tx<'_>,
+    trace: TraceId,
+    voter: UserId,
+) -> Result<Option<(VoteType, i64)>> {
     Ok(on_tx!(tx, |db| sqlx::query_as(
         "SELECT vote_type, revision FROM votes WHERE trace_id = $1 AND voter_id = $2"
     )
-    .bind(new.trace_id)
-    .bind(new.voter_id)
+    .bind(trace)
+    .bind(voter)
     .fetch_optional(db)
     .await)?)
 }

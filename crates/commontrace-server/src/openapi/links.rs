@@ -37,6 +37,7 @@ const LINKS: &[From] = &[
             ("patch_api_v1_traces_trace_id", FIRST),
             ("get_api_v1_traces_trace_id_revisions", FIRST),
             ("post_api_v1_traces_trace_id_votes", SECOND),
+            ("post_api_v1_traces_trace_id_outcomes", SECOND),
             ("get_api_v1_traces_trace_id_amendments", SECOND),
             ("post_api_v1_traces_trace_id_amendments", FIRST),
             ("post_api_v1_traces_trace_id_flag", SECOND),

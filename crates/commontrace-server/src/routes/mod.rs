@@ -7,6 +7,7 @@ pub(crate) mod health;
 mod kept;
 mod keys;
 mod moderation;
+mod outcomes;
 mod reputation;
 mod runs;
 mod search;
@@ -127,6 +128,14 @@ fn commons() -> ApiRouter<App> {
             "/api/v1/traces/{trace_id}/votes",
             post_with(votes::cast, |op| {
                 known(op, "Votes", "Vote on somebody else's trace")
+                    .response::<403, ApiError>()
+                    .response::<409, ApiError>()
+            }),
+        )
+        .api_route(
+            "/api/v1/traces/{trace_id}/outcomes",
+            post_with(outcomes::report, |op| {
+                known(op, "Votes", "Report what came of somebody else's trace")
                     .response::<403, ApiError>()
                     .response::<409, ApiError>()
             }),

@@ -156,6 +156,7 @@ fn result(
         tags: trace.tags.0,
         trust_score: trace.trust_score,
         evidence,
+        outcomes: trace.outcomes,
         similarity_score: hit.similarity,
         combined_score: hit.score,
         score: ScoreParts {

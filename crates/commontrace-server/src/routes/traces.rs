@@ -2,6 +2,7 @@
 
 use axum::Json as JsonBody;
 use axum::extract::State;
+use commontrace_api::outcomes::EnvironmentOutcomes;
 use commontrace_api::traces::{
     ContributeTrace, Contributed, Deleted, ListTraces, PatchTrace, Patched, RelatedTrace,
     RevisionBody, Revisions, TraceBody, TracePage,
@@ -27,6 +28,8 @@ use crate::sessions::evidence::Offer;
 const REVISIONS_MAX: i64 = 100;
 /// Links shown of a trace at most.
 const RELATED_MAX: i64 = 10;
+/// Environments shown at most from which somebody reported what came of a trace.
+const ENVIRONMENTS_MAX: i64 = 10;
 
 /// Contributes a trace.
 pub async fn contribute(
@@ -80,11 +83,17 @@ pub async fn read(
     Path(id): Path<TraceId>,
 ) -> ApiResult<JsonBody<TraceBody>> {
     let trace = visible(caller.store(), &caller, id).await?;
+    let now = app.clock.now();
     if trace.contributor_id != caller.id {
         app.usage.note(id);
+        app.reads.note(caller.id, id, trace.revision, now);
     }
     let related = related(caller.store(), id).await?;
-    Ok(JsonBody(present::trace(trace, related, app.clock.now())))
+    let environments = outcome_environments(caller.store(), &trace).await?;
+    Ok(JsonBody(TraceBody {
+        outcome_environments: environments,
+        ..present::trace(trace, related, now)
+    }))
 }
 
 /// Lists traces, newest first.
@@ -238,6 +247,23 @@ async fn related(store: &Store, id: TraceId) -> ApiResult<Vec<RelatedTrace>> {
     Ok(related
         .into_iter()
         .map(|relation| present::related(relation, id))
+        .collect())
+}
+
+/// Reads what was reported from each environment, where anything was.
+async fn outcome_environments(store: &Store, trace: &Trace) -> ApiResult<Vec<EnvironmentOutcomes>> {
+    if trace.outcomes.total() == 0 {
+        return Ok(Vec::new());
+    }
+    let environments = store
+        .outcome_environments(trace.id, trace.text_revision, ENVIRONMENTS_MAX)
+        .await?;
+    Ok(environments
+        .into_iter()
+        .map(|one| EnvironmentOutcomes {
+            context_fingerprint: present::fingerprint(one.environment),
+            outcomes: one.outcomes,
+        })
         .collect())
 }
 

@@ -5,7 +5,7 @@ use commontrace_api::Bounded;
 use commontrace_api::votes::{CastVote, Standing, VoteBody};
 use commontrace_core::TraceId;
 use commontrace_core::vote::reason_fault;
-use commontrace_store::{self as store, NewVote};
+use commontrace_store::{self as store, NewVote, Trace};
 use serde_json::Value;
 
 use super::traces::unknown_trace;
@@ -58,12 +58,7 @@ pub async fn cast(
                 feedback_text: new.feedback_text,
                 voter_context,
                 created_at: now,
-                standing: Standing {
-                    status: trace.status,
-                    trust_score: trace.trust_score,
-                    up_votes: trace.up_votes,
-                    down_votes: trace.down_votes,
-                },
+                standing: standing(&trace),
             }))
         }
         store::CastVote::Unknown => Err(unknown_trace()),
@@ -77,9 +72,25 @@ pub async fn cast(
         store::CastVote::Rewritten(current) => Err(ApiError::conflict(format!(
             "the trace was rewritten since that revision; read revision {current} and vote on it"
         ))),
-        store::CastVote::NoSuchRevision(current) => Err(ApiError::invalid(
-            "revision",
-            format!("must be a revision of the trace; the current one is {current}"),
-        )),
+        store::CastVote::NoSuchRevision(current) => Err(no_such_revision(current)),
     }
+}
+
+/// Where a trace stands.
+pub(super) fn standing(trace: &Trace) -> Standing {
+    Standing {
+        status: trace.status,
+        trust_score: trace.trust_score,
+        up_votes: trace.up_votes,
+        down_votes: trace.down_votes,
+        outcomes: trace.outcomes,
+    }
+}
+
+/// 422 for a revision that the trace does not have.
+pub(super) fn no_such_revision(current: i64) -> ApiError {
+    ApiError::invalid(
+        "revision",
+        format!("must be a revision of the trace; the current one is {current}"),
+    )
 }

@@ -1,6 +1,6 @@
 //! The work that goes on beside requests, inside `serve`, and what a worker does apart from it.
 //!
-//! A node keeps what searches need: its index and its model, and the counts of what it was asked for. A
+//! A node keeps what searches need: its index and its model, and notes of what it was asked for. A
 //! worker does what has to be done once for all nodes: it embeds, and removes what is too old. A
 //! node does both unless it was told that there are workers.
 
@@ -35,6 +35,7 @@ pub fn start_node(app: &App, since: DateTime<Utc>, work: Work) -> JoinSet<()> {
     tasks.spawn(search_tables::run(app.clone()));
     tasks.spawn(upkeep::follow_changes(app.clone(), since));
     tasks.spawn(upkeep::write_usage(app.clone()));
+    tasks.spawn(upkeep::write_reads(app.clone()));
     tasks.spawn(upkeep::fold_metrics(app.clone()));
     match work {
         Work::Here => {

@@ -11,6 +11,10 @@ use crate::error::chain;
 const FOLLOW: Duration = Duration::from_secs(1);
 /// How often counts are written down.
 const USAGE: Duration = Duration::from_secs(5);
+/// How long notes of who opened a trace gather before they are written down together.
+const GATHER: Duration = Duration::from_millis(100);
+/// How long to wait after they could not be written.
+const TROUBLED: Duration = Duration::from_secs(5);
 /// How often what is too old is removed.
 const TIDY: Duration = Duration::from_secs(3600);
 
@@ -62,6 +66,23 @@ pub async fn write_usage(app: App) {
             tracing::warn!(error = %chain(&err), "some openings of traces were not counted: {err}");
         }
         if !go_on {
+            return;
+        }
+    }
+}
+
+/// Writes down who has opened which trace, soon after, because other nodes may be asked about it next.
+pub async fn write_reads(app: App) {
+    loop {
+        let go_on = tokio::select! {
+            () = app.reads.due() => pause(&app, GATHER).await,
+            () = app.lifecycle.stopped() => false,
+        };
+        let written = app.reads.flush(&app.store).await;
+        if let Err(err) = &written {
+            tracing::warn!(error = %chain(err), "cannot write down who has read which trace: {err}");
+        }
+        if !go_on || (written.is_err() && !pause(&app, TROUBLED).await) {
             return;
         }
     }

@@ -86,6 +86,23 @@ impl TestApp {
         }
     }
 
+    /// Another node of this server, on the same store.
+    pub async fn another_node(&self) -> App {
+        let store = Store::open(&self.location).await.unwrap();
+        let store = store.making_documents(MAKE_DOCUMENT);
+        let search = Search::new(&store, None, None, Ids::Random.uuid());
+        let app = App::new(Parts::new(
+            store,
+            Clock::manual(noon()),
+            Ids::seeded(1),
+            ApiKeys::new(b"pepper"),
+            search,
+            ServerSettings::default(),
+        ));
+        app.lifecycle.mark_ready();
+        app
+    }
+
     /// A server of one person, and that person with a key.
     pub async fn of_one_user() -> (Self, Actor) {
         let only = UserId(uuid::Uuid::from_u128(7));
@@ -195,6 +212,14 @@ impl Actor {
     pub fn with_key(&self, key: &str) -> Self {
         Self {
             key: Some(key.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// The same account at another node.
+    pub fn on(&self, node: &App) -> Self {
+        Self {
+            router: router(node),
             ..self.clone()
         }
     }

@@ -14,6 +14,7 @@ mod health;
 mod kept;
 mod limits;
 mod moderation;
+mod outcomes;
 mod proving;
 mod reading;
 mod recording;

@@ -191,7 +191,7 @@ impl Store {
 
     /// Ends a run and passes its verdict on to the traces that were made of the session, which are
     /// returned if they changed. Nothing if the lease is lost: then the run is another's to end.
-    /// `threshold` is how many net up-votes validate a trace.
+    /// `threshold` is how many accounts more than not have to confirm a trace.
     pub async fn finish_run(
         &self,
         id: RunId,

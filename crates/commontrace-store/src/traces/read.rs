@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use commontrace_core::reputation::Proof;
-use commontrace_core::{Status, TraceId, UserId};
+use commontrace_core::{OutcomeCounts, Status, TraceId, UserId};
 use serde_json::Value;
 use sqlx::QueryBuilder;
 use sqlx::types::Json;
@@ -34,6 +34,10 @@ pub struct Trace {
     pub trust_score: f64,
     pub up_votes: i64,
     pub down_votes: i64,
+    #[sqlx(flatten)]
+    pub outcomes: OutcomeCounts,
+    pub replaced_up_votes: i64,
+    pub replaced_down_votes: i64,
     pub retrieval_count: i64,
     pub revision: i64,
     pub text_revision: i64,
@@ -85,6 +89,8 @@ macro_rules! select_trace {
             "SELECT t.id, t.contributor_id, u.display_name AS contributor_name, t.title, ",
             "t.context_text, t.solution_text, t.tags, t.context, t.metadata_json, t.agent_model, ",
             "t.agent_version, t.is_seed, t.status, t.trust_score, t.up_votes, t.down_votes, ",
+            "t.worked, t.worked_with_changes, t.did_not_work, t.not_relevant, ",
+            "t.replaced_up_votes, t.replaced_down_votes, ",
             "t.retrieval_count, t.revision, t.text_revision, t.review_after, t.watch_condition, t.valid_from, ",
             "t.valid_until, t.flag_count, t.flagged_at, t.hidden_at, t.created_at, t.updated_at, ",
             "t.changed_at, e.proof AS evidence_proof, e.is_backed AS evidence_is_backed, ",

@@ -108,7 +108,7 @@ async fn update(
 }
 
 /// Stores `after` in place of `before`, keeping the old text as a revision if the text differs.
-/// Another title, problem or solution has yet to earn the votes that the old one had.
+/// Another title, problem or solution has yet to earn the votes and reports that the old one had.
 pub(crate) async fn revise(
     tx: &mut Tx<'_>,
     before: &Trace,
@@ -125,7 +125,7 @@ pub(crate) async fn revise(
         after.revision += 1;
         if !same_claim {
             after.text_revision = after.revision;
-            votes::forget_votes(after);
+            votes::forget_standing(after);
         }
         embeddings::enqueue(tx, embed, after.id, now).await?;
     }
@@ -134,8 +134,10 @@ pub(crate) async fn revise(
     on_tx!(tx, |db| sqlx::query(
         "UPDATE traces SET title = $2, context_text = $3, solution_text = $4, tags = $5,
              review_after = $6, watch_condition = $7, revision = $8, text_revision = $9,
-             status = $10, trust_score = $11, up_votes = $12, down_votes = $13,
-             updated_at = $14, changed_at = $14
+             status = $10, trust_score = $11, up_votes = $12, down_votes = $13, worked = $14,
+             worked_with_changes = $15, did_not_work = $16, not_relevant = $17,
+             replaced_up_votes = $18, replaced_down_votes = $19,
+             updated_at = $20, changed_at = $20
          WHERE id = $1",
     )
     .bind(after.id)
@@ -151,6 +153,12 @@ pub(crate) async fn revise(
     .bind(after.trust_score)
     .bind(after.up_votes)
     .bind(after.down_votes)
+    .bind(after.outcomes.worked)
+    .bind(after.outcomes.worked_with_changes)
+    .bind(after.outcomes.did_not_work)
+    .bind(after.outcomes.not_relevant)
+    .bind(after.replaced_up_votes)
+    .bind(after.replaced_down_votes)
     .bind(now)
     .execute(db)
     .await

@@ -20,6 +20,7 @@ mod jobs;
 mod listing;
 mod moderation;
 mod opening;
+mod outcomes;
 mod replica;
 mod runs;
 mod search;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{TimeDelta, Utc};
-use commontrace_core::{Status, TraceId, UserId};
+use commontrace_core::{OutcomeCounts, Status, TraceId, UserId};
 use commontrace_store::Engine::{self, Postgres, Sqlite};
 use commontrace_store::{Contribute, Idempotency, NewTrace, Relation, Trace, UpdateTrace};
 use rstest::rstest;
@@ -66,6 +66,9 @@ async fn a_trace_reads_back_as_it_was_contributed(#[values(Sqlite, Postgres)] en
         trust_score: 1.0 / 3.0,
         up_votes: 0,
         down_votes: 0,
+        outcomes: OutcomeCounts::default(),
+        replaced_up_votes: 0,
+        replaced_down_votes: 0,
         retrieval_count: 0,
         revision: 1,
         text_revision: 1,

@@ -172,6 +172,12 @@ async fn stop(app: App, tasks: JoinSet<()>) {
     if let Err(err) = app.usage.flush(&app.store).await {
         tracing::warn!("some openings of traces were not counted: {}", chain(&err));
     }
+    if let Err(err) = app.reads.flush(&app.store).await {
+        tracing::warn!(
+            "who has read which trace was not all written down: {}",
+            chain(&err)
+        );
+    }
     for generation in app.search.generations().all() {
         generation.leave(&app.store).await;
     }

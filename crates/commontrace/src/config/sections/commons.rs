@@ -19,7 +19,7 @@ settings! {
             default: Text("true"),
             common: false,
         }
-        /// Independent up-votes, net of down-votes, that validate a trace
+        /// Accounts that have to confirm a trace, net of those that do not, by vote or outcome
         pub validation_threshold: NonZeroU32 {
             env: "VALIDATION_THRESHOLD",
             default: Text("2"),
