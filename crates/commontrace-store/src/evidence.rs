@@ -13,8 +13,8 @@ use crate::traces::{owned, read};
 use crate::tx::{Tx, on_tx};
 use crate::{Result, Store, Trace, UpdateTrace, votes};
 
-/// Traces that one session's runs are evidence of at most.
-const TRACES_MAX: i64 = 100;
+/// Traces that one session's runs are evidence of at most, so that each learns of a later verdict.
+pub const EVIDENCE_TRACES_MAX: i64 = 100;
 
 /// What a run found out, as traces carry it.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +76,8 @@ pub enum AttachEvidence {
     NotYours,
     /// The session has another verdict by now, or is gone.
     Outdated,
+    /// The session is evidence of [`EVIDENCE_TRACES_MAX`] other traces.
+    Crowded,
     /// The trace has another revision by now.
     Rewritten,
 }
@@ -123,6 +125,9 @@ impl Store {
                 if trace.revision != revision {
                     return Ok(AttachEvidence::Rewritten);
                 }
+                if is_crowded(tx, new.session, trace.id).await? {
+                    return Ok(AttachEvidence::Crowded);
+                }
                 put(tx, trace.id, trace.revision, &new, &verdict, now).await?;
                 trace.evidence_proof = new.finding.proof;
                 trace.evidence_is_backed = Some(new.is_backed);
@@ -151,6 +156,23 @@ pub(crate) async fn current(tx: &mut Tx<'_>, new: &NewEvidence) -> Result<Option
         .fetch_optional(db)
         .await)?;
     Ok(newest.filter(|newest| newest.run == new.run))
+}
+
+/// Whether a session is evidence of as many traces as it may be, without this one.
+pub(crate) async fn is_crowded(
+    tx: &mut Tx<'_>,
+    session: SessionKey,
+    trace: TraceId,
+) -> Result<bool> {
+    let others: Vec<TraceId> = on_tx!(tx, |db| sqlx::query_scalar(
+        "SELECT trace_id FROM trace_evidence WHERE session_key = $1 AND trace_id <> $2 LIMIT $3"
+    )
+    .bind(session)
+    .bind(trace)
+    .bind(EVIDENCE_TRACES_MAX)
+    .fetch_all(db)
+    .await)?;
+    Ok(others.len() as i64 >= EVIDENCE_TRACES_MAX)
 }
 
 /// Makes other transactions wait that give the session a verdict or pass one on. False if it is gone.
@@ -230,7 +252,7 @@ pub(crate) async fn pass_on(
          WHERE session_key = $1 ORDER BY trace_id LIMIT $2"
     )
     .bind(session)
-    .bind(TRACES_MAX)
+    .bind(EVIDENCE_TRACES_MAX)
     .fetch_all(db)
     .await)?;
     let mut changed = Vec::new();

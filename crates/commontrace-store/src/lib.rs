@@ -56,7 +56,7 @@ pub use condition::Condition;
 pub use demand::ConnectionCounts;
 pub use embeddings::{EmbeddingModel, NewVector, Pruned};
 pub use error::{Error, Result};
-pub use evidence::{AttachEvidence, Finding, NewEvidence, RunVerdict};
+pub use evidence::{AttachEvidence, EVIDENCE_TRACES_MAX, Finding, NewEvidence, RunVerdict};
 pub use idempotency::Idempotency;
 pub use job_list::{JobCount, JobState, QueuedJob};
 pub use jobs::{FailedJob, Job, JobOutcome, NewJob};

@@ -57,6 +57,7 @@ pub async fn attach(
         store::AttachEvidence::Unknown => Err(unknown_trace()),
         store::AttachEvidence::NotYours => Err(not_yours()),
         store::AttachEvidence::Outdated => Err(outdated()),
+        store::AttachEvidence::Crowded => Err(crowded()),
         store::AttachEvidence::Rewritten => Err(ApiError::conflict(
             "the trace was rewritten meanwhile; read it and try again",
         )),
@@ -68,6 +69,15 @@ pub(super) fn outdated() -> ApiError {
     ApiError::conflict(
         "the session got another verdict meanwhile, or was deleted; look at it and try again",
     )
+}
+
+/// 409 for one trace more than a session is evidence of.
+pub(super) fn crowded() -> ApiError {
+    let most = store::EVIDENCE_TRACES_MAX;
+    ApiError::conflict(format!(
+        "the session is evidence of {most} traces, and of no more; leave session_id out to contribute \
+         without evidence"
+    ))
 }
 
 fn not_yours() -> ApiError {

@@ -67,6 +67,7 @@ pub async fn contribute(
         Contribute::Replayed(answer) => idempotency::repeat(answer).map(Accepted),
         Contribute::KeyReused => Err(idempotency::key_reused()),
         Contribute::EvidenceOutdated => Err(evidence::outdated()),
+        Contribute::EvidenceCrowded => Err(evidence::crowded()),
         Contribute::SupersededUnknown => Err(ApiError::not_found(
             "no trace has the id in supersedes_trace_id",
         )),

@@ -74,6 +74,7 @@ impl World {
         let settings = ServerSettings {
             worker_poll: Duration::from_millis(20),
             read_per_minute: 1_000_000,
+            write_per_minute: 1_000_000,
             ..ServerSettings::default()
         };
         let shared: Arc<dyn Examiner> = Arc::<Told>::clone(&told);
@@ -317,4 +318,38 @@ async fn a_proof_counts_only_for_a_text_that_shows_what_was_proven(
     assert_eq!(world.standing(&trace).await.1, true);
     world.ada.send(Method::DELETE, &trace, None, &[]).await.ok();
     world.ada.get(&evidence).await.refused(404);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_session_is_evidence_of_no_more_traces_than_a_refutation_reaches(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let world = World::on(engine).await;
+    world.finalize(found("verified", None)).await;
+    let draft = world.draft().await;
+    let told = |n: usize| {
+        let mut draft = draft.clone();
+        draft["title"] = json!(format!("A cent is lost in shop number {n}"));
+        draft["solution_text"] = json!(format!("Shop {n}: round it in `money.py`."));
+        draft
+    };
+    let mut last = String::new();
+    for n in 0..100 {
+        let answer = world.ada.post("/api/v1/traces", told(n)).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        last = answer.json["id"].as_str().unwrap().to_owned();
+    }
+    let refused = world.ada.post("/api/v1/traces", told(100)).await;
+    assert!(refused.refused(409).contains("100 traces"));
+    let mut plain = told(100);
+    plain["session_id"] = Value::Null;
+    let other = world.ada.post("/api/v1/traces", plain).await;
+    assert_eq!(other.status, 202, "{other:?}");
+    let body = json!({"session_id": world.session});
+    for (id, status) in [(other.json["id"].as_str().unwrap(), 409), (&*last, 200)] {
+        let path = format!("/api/v1/traces/{id}/evidence");
+        let put = world.ada.send(Method::PUT, &path, Some(body.clone()), &[]);
+        assert_eq!(put.await.status, status);
+    }
 }

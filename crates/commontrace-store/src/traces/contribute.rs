@@ -60,6 +60,8 @@ pub enum Contribute {
     SupersededNotYours,
     /// The session has another verdict by now, or is gone.
     EvidenceOutdated,
+    /// The session is evidence of [`EVIDENCE_TRACES_MAX`](crate::EVIDENCE_TRACES_MAX) traces.
+    EvidenceCrowded,
 }
 
 impl From<Earlier> for Contribute {
@@ -99,6 +101,9 @@ async fn contribute(
         None => None,
         Some(evidence) => match evidence::current(tx, evidence).await? {
             None => return Ok(Contribute::EvidenceOutdated),
+            Some(_) if evidence::is_crowded(tx, evidence.session, new.id).await? => {
+                return Ok(Contribute::EvidenceCrowded);
+            }
             verdict => verdict,
         },
     };
