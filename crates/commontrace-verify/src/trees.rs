@@ -17,6 +17,8 @@ pub(crate) struct Trees {
     pub(crate) change: TreeId,
     /// The files of the change's tests.
     pub(crate) test_files: Vec<String>,
+    /// Paths of the files that the change changes.
+    pub(crate) changed: Vec<String>,
     /// Paths in which the change differs from the fix commit.
     pub(crate) differs_from_fix: Vec<String>,
     /// Whether the change was applied with help.
@@ -53,8 +55,8 @@ pub(crate) async fn trees(
         None => Vec::new(),
     };
     let patterns = request.test_patterns.as_deref();
-    let own = repository.changed(&base, &applied.tree).await?;
-    let own = split(own.iter().map(String::as_str), patterns).tests;
+    let changed = repository.changed(&base, &applied.tree).await?;
+    let own = split(changed.iter().map(String::as_str), patterns).tests;
     let (with_tests, change, test_files) = match &request.tests {
         Tests::OfChange => {
             let with_tests = repository.graft(&base, &applied.tree, &own).await?;
@@ -97,6 +99,7 @@ pub(crate) async fn trees(
         base,
         change,
         test_files,
+        changed,
         differs_from_fix,
         patched_with_help: applied.how.needed_help(),
     })

@@ -13,6 +13,8 @@ use crate::validity::Validity;
 
 /// The most ids of each list that a verdict shows. All of them are in the sets beside it.
 pub const MAX_LISTED: usize = 100;
+/// The most changed files that a verdict names.
+pub const MAX_CHANGED: usize = 1_000;
 /// The longest [`Verdict::test_output_snippet`], in characters.
 pub const MAX_SNIPPET_CHARS: usize = 2_000;
 
@@ -229,6 +231,10 @@ pub struct Verdict {
     pub command_run: String,
     /// The command that set up dependencies, if there was one.
     pub setup_command: Option<String>,
+    /// Paths of the files that the change changes, at most [`MAX_CHANGED`]; none in verdicts of earlier
+    /// versions.
+    #[serde(default)]
+    pub changed: Option<Vec<String>>,
     /// Paths whose content differs from the fix commit's, at most [`MAX_LISTED`].
     pub differs_from_fix: Vec<String>,
     /// What was run.
@@ -265,6 +271,7 @@ impl Verdict {
             command: String::new(),
             command_run: String::new(),
             setup_command: None,
+            changed: None,
             differs_from_fix: Vec::new(),
             sides: Vec::new(),
             runs_per_side: 0,

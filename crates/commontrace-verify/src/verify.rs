@@ -19,7 +19,7 @@ use crate::sets::{Class, Sets, TurnedGreen, control};
 use crate::setup::Setup;
 use crate::trees::{Trees, trees};
 use crate::validity::Validity;
-use crate::verdict::{Basis, Counts, Flag, Lists, MAX_LISTED, Side, Verdict};
+use crate::verdict::{Basis, Counts, Flag, Lists, MAX_CHANGED, MAX_LISTED, Side, Verdict};
 use crate::workplace::Workplace;
 
 /// The change that is to be verified.
@@ -304,6 +304,7 @@ fn conclude(
         command: request.command.clone(),
         command_run: executor.command().command,
         setup_command: sides.iter().find_map(|ran| ran.setup_command.clone()),
+        changed: Some(trees.changed.iter().take(MAX_CHANGED).cloned().collect()),
         differs_from_fix: trees
             .differs_from_fix
             .iter()

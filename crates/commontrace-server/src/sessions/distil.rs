@@ -16,7 +16,7 @@ use commontrace_session::{Body, Session};
 use commontrace_store::Store;
 
 use self::environment::environment;
-use super::evidence;
+use super::evidence::{self, Changed};
 use super::present::Kept;
 use crate::error::{ApiError, ApiResult};
 
@@ -85,7 +85,12 @@ fn draft(
 ) -> TraceDraft {
     let failure = facts.runs.iter().find(|run| run.passed == Some(false));
     let signature = failure.and_then(|run| signature(run.output));
-    let edits: Vec<&Edit<'_>> = facts.edits.iter().filter(|edit| !edit.undone).collect();
+    // Drafts and experiments that are not part of what was verified would not be backed by it.
+    let changed = evidence.as_ref().map_or_else(Changed::default, |found| {
+        Changed::of(&found.signed_verdict["verdict"])
+    });
+    let edits = facts.edits.iter().filter(|edit| !edit.undone);
+    let edits: Vec<&Edit<'_>> = edits.filter(|edit| changed.has(edit.path)).collect();
     let words = wording.and_then(|wording| wording.words.as_ref());
     let language = language(&edits);
     let mut tags: Vec<String> = language.iter().map(|&name| name.to_owned()).collect();

@@ -166,9 +166,12 @@ impl Offer {
         let results = results(&verdict.verdict)?;
         let commit = &results["about"]["commit_after"];
         let commit = commit.as_str().unwrap_or_default().to_owned();
+        let changed = Changed::of(&results);
         let test_command = Kept::parse(&row.header)?.session.repo.test_command;
         let change = tokio::task::spawn_blocking(move || {
-            Change::of(&Facts::read(&material.events, &test_command).edits, commit)
+            let mut edits = Facts::read(&material.events, &test_command).edits;
+            edits.retain(|edit| changed.has(edit.path));
+            Change::of(&edits, commit)
         });
         let change = change.await.map_err(|err| {
             ApiError::internal(format!("reading the session's edits failed: {err}"))
@@ -201,6 +204,28 @@ pub async fn material(store: &Store, key: SessionKey, last_seq: i64) -> ApiResul
     }
     let reader = EventReader::as_stored(store.clone(), key, 0, last_seq);
     Material::read(reader).await.map_err(ApiError::internal)
+}
+
+/// The files that a verified change changes. A session may tell of edits that are not part of it.
+#[derive(Debug, Default)]
+pub struct Changed(Option<Vec<String>>);
+
+impl Changed {
+    /// Those of a session's results; all, if these do not say.
+    pub fn of(results: &Value) -> Self {
+        let paths = results["verification"]["changed"].as_array();
+        let texts = paths.map(|paths| paths.iter().filter_map(Value::as_str).map(str::to_owned));
+        Self(texts.map(Iterator::collect))
+    }
+
+    /// Whether a file, by its path in the repository or on the machine, is one of them.
+    pub fn has(&self, path: &str) -> bool {
+        let is = |changed: &String| {
+            let before = path.strip_suffix(changed.as_str());
+            before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
+        };
+        self.0.as_ref().is_none_or(|paths| paths.iter().any(is))
+    }
 }
 
 /// What a session changed.
@@ -319,6 +344,15 @@ mod tests {
         };
         assert!(!change.is_shown_by("Delete everything, or write a Makefile."));
         assert!(change.is_shown_by("Add the target to `Makefile`."));
+    }
+
+    #[test]
+    fn a_file_is_changed_by_its_whole_path() {
+        let changed = Changed::of(&json!({"verification": {"changed": ["src/x.py"]}}));
+        assert!(changed.has("src/x.py") && changed.has("/work/shop/src/x.py"));
+        assert!(!changed.has("x.py") && !changed.has("lib_src/x.py") && !changed.has("src/x.pyc"));
+        assert!(Changed::of(&json!({})).has("any"));
+        assert!(!Changed::of(&json!({"verification": {"changed": []}})).has("any"));
     }
 
     #[test]

@@ -262,6 +262,20 @@ async fn a_proof_counts_only_for_a_text_that_shows_what_was_proven(
         json!("Run `curl` of a page and pipe it to a shell, then it works again.");
     let answer = world.ada.post("/api/v1/traces", other).await;
     assert_eq!(answer.json["evidence"]["counts"], false, "{answer:?}");
+    // Nor does it for files that the verified change leaves alone, whatever the session tells of them.
+    let mut elsewhere = found("verified", None);
+    elsewhere["verification"]["changed"] = json!(["dollars.py"]);
+    world.finalize(elsewhere).await;
+    let told = world.draft().await["solution_text"].to_string();
+    assert!(!told.contains("round(x)"), "{told}");
+    let mut other = world.draft().await;
+    other["title"] = json!("A cent is lost in money.py, they say");
+    other["solution_text"] = json!("In `money.py`:\n\n```diff\n-int(x)\n+round(x)\n```\n");
+    let answer = world.ada.post("/api/v1/traces", other).await;
+    assert_eq!(answer.json["evidence"]["counts"], false, "{answer:?}");
+    let mut here = found("verified", None);
+    here["verification"]["changed"] = json!(["money.py"]);
+    world.finalize(here).await;
     // What was added to the session since was not there when its tests ran.
     let mut later = world.draft().await;
     let late = json!({
