@@ -210,7 +210,7 @@ fn check(body: &FinalizeRequest, wrong: &mut Faults) {
 
 /// Returns why a text is not the place of a file in a repository.
 fn is_path(path: &str) -> Result<(), String> {
-    let bad = |part: &str| matches!(part, "" | "." | ".." | ".git");
+    let bad = |part: &str| matches!(part, "" | "." | "..") || part.eq_ignore_ascii_case(".git");
     if path.is_empty() || path.len() > PATH_BYTES {
         Err(format!("must have 1 to {PATH_BYTES} bytes"))
     } else if path.contains(['\0', '\\']) || path.split('/').any(bad) {
@@ -337,6 +337,7 @@ mod tests {
             "../a",
             "a/../b",
             ".git/config",
+            ".GIT/config",
             "a//b",
             "a\0b",
             "a/",
