@@ -99,7 +99,9 @@ pub(super) fn inside(folder: &Path, path: &str) -> Result<PathBuf, GitError> {
     for component in Path::new(path).components() {
         match component {
             Component::CurDir => continue,
-            Component::Normal(name) if name.eq_ignore_ascii_case(".git") => return refuse("is git's own"),
+            Component::Normal(name) if name.eq_ignore_ascii_case(".git") => {
+                return refuse("is git's own");
+            }
             Component::Normal(name) => full.push(name),
             _ => return refuse("leaves the repository; give it relative to the repository"),
         }
