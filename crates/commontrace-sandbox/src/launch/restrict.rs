@@ -40,6 +40,7 @@ fn restrict(plan: &Plan) -> Result<Vec<Layer>, Failure> {
     let step = |what: &'static str| move |err| Failure::step(what, io::Error::from(err));
     rustix::process::setsid().map_err(step("starting a session"))?;
     sys::close_on_exec().map_err(|err| Failure::step("closing files", err))?;
+    sys::release_signals().map_err(|err| Failure::step("releasing signals", err))?;
     limit(&plan.rlimits).map_err(step("setting limits"))?;
     rustix::process::chdir(&plan.working_dir).map_err(|err| {
         let folder = plan.working_dir.display();

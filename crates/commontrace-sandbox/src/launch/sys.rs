@@ -108,6 +108,18 @@ pub(super) fn hold_child_signal() -> io::Result<()> {
     check(done.into())
 }
 
+/// Takes that back before the process becomes the command: a shell that is not told of its children waits for
+/// them for ever.
+pub(super) fn release_signals() -> io::Result<()> {
+    // SAFETY: `sigemptyset` makes the set valid before it is used, and it is valid for the call.
+    let done = unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut())
+    };
+    check(done.into())
+}
+
 /// Waits until a child has ended, or for at most this long.
 pub(super) fn wait_for_child(at_most: Duration) {
     let set = child_signal();

@@ -91,6 +91,16 @@ fn long_output_keeps_head_and_tail(#[values(Own, Ordinary)] caller: Caller) {
 }
 
 #[rstest]
+fn a_shell_hears_of_its_children_in_the_background(#[values(Own, Ordinary)] caller: Caller) {
+    let bench = Bench::new(caller);
+    let mut spec = bench.sh("sleep 0.2 & sleep 0.2 & wait; echo both");
+    spec.limits.wall = Duration::from_secs(20);
+    let outcome = bench.run(&spec).unwrap();
+    assert_eq!(outcome.end, End::Exited(0), "{}", outcome.output.text());
+    assert_eq!(outcome.output.text(), "both\n");
+}
+
+#[rstest]
 fn standard_input_is_empty(#[values(Own, Ordinary)] caller: Caller) {
     let bench = Bench::new(caller);
     assert_eq!(bench.output_of(&bench.sh("cat; echo end")), "end\n");
