@@ -8,6 +8,7 @@ pub mod health;
 pub mod import_seeds;
 pub mod jobs;
 pub mod judge;
+pub mod mcp;
 pub mod migrate;
 pub mod reembed;
 pub mod sandbox;
