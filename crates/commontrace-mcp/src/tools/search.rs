@@ -233,3 +233,75 @@ impl Hit {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-20T12:00:00Z".parse().expect("a time")
+    }
+
+    fn a_hit(number: usize) -> Value {
+        json!({
+            "id": format!("00000000-0000-4000-8000-{number:012}"),
+            "title": "t".repeat(80),
+            "context_text": "c ".repeat(300),
+            "solution_text": "s ".repeat(300),
+            "tags": ["a", "b"],
+            "trust_score": 0.25,
+            "similarity_score": 0.5,
+            "related_traces": [],
+        })
+    }
+
+    fn shown(results: &[Value]) -> String {
+        let found = serde_json::from_value(json!({ "results": results })).expect("an answer");
+        show("q", &found, now())
+    }
+
+    #[test]
+    fn ten_results_take_up_four_thousand_characters_at_most() {
+        let text = shown(&(0..10).map(a_hit).collect::<Vec<_>>());
+        assert!(
+            text.chars().count() <= ANSWER_MAX + 100,
+            "{}",
+            text.chars().count()
+        );
+        let text = shown(&[a_hit(1)]);
+        assert!(
+            text.contains(&format!("Context: {}...", "c ".repeat(100))),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_result_has_the_lines_that_prompts_and_hooks_know() {
+        let mut hit = a_hit(7);
+        hit["title"] = json!("a\nb");
+        hit["context_text"] = json!("x");
+        hit["solution_text"] = json!("y\u{202e}z");
+        hit["memory_temperature"] = json!("COLD");
+        hit["related_traces"] = json!([{ "id": "i", "title": "old", "relationship_type": "SUPERSEDES", "strength": 1.0 }]);
+        assert_eq!(
+            shown(&[hit]),
+            "Found 1 result for \"q\":\n\n\
+             1. [COLD] a b (score: 0.50, trust: 0.2, retrievals: 0, depth: 0)\n   \
+             Tags: a, b\n   Context: x\n   Solution: yz\n   \
+             ID: 00000000-0000-4000-8000-000000000007\n   \
+             Related:\n     - [SUPERSEDES] old (i)"
+        );
+    }
+
+    #[test]
+    fn only_what_has_expired_is_called_so() {
+        for (until, expired) in [
+            ("2026-11-20T11:59:59Z", true),
+            ("2026-11-21T00:00:00Z", false),
+        ] {
+            let mut hit = a_hit(1);
+            hit["valid_until"] = json!(until);
+            assert_eq!(shown(&[hit]).contains("[EXPIRED]"), expired, "{until}");
+        }
+    }
+}

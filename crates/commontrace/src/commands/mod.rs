@@ -47,13 +47,8 @@ pub fn init_logging(
         LogFormat::Json => logging::Format::Json,
     };
     let colour = std::io::stderr().is_terminal() && !env.contains_key("NO_COLOR");
-    logging::init(
-        format,
-        &config.log.log.to_filter().to_string(),
-        colour,
-        listeners,
-    )
-    .map_err(|err| Failure::new(chain(&err)))?;
+    logging::init(format, &log_filter(config), colour, listeners)
+        .map_err(|err| Failure::new(chain(&err)))?;
     let file = config
         .file
         .as_ref()
@@ -67,8 +62,13 @@ pub fn init_logging(
 
 /// Logs by the filter of these settings from now on.
 pub fn set_log_filter(config: &Config) -> Result<(), Failure> {
-    logging::set_filter(&config.log.log.to_filter().to_string())
-        .map_err(|err| Failure::new(chain(&err)))
+    logging::set_filter(&log_filter(config)).map_err(|err| Failure::new(chain(&err)))
+}
+
+/// The filter of the settings, without what would log messages of agents whole: queries and texts that
+/// nothing was taken out of.
+fn log_filter(config: &Config) -> String {
+    format!("{},rmcp=off", config.log.log.to_filter())
 }
 
 /// Prints one line of a command's answer. A reader that has gone away is not an error.

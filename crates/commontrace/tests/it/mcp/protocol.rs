@@ -99,17 +99,21 @@ async fn nothing_is_opened_before_a_tool_is_called() {
 
 #[tokio::test]
 async fn standard_output_carries_the_protocol_and_the_log_goes_to_standard_error() {
-    let place = Place::new().with("COMMONTRACE_LOG", "debug");
+    let place = Place::new().with("COMMONTRACE_LOG", "debug,rmcp=trace");
     // Each line that it reads is checked to be a message.
     let mut agent = Agent::connect(&place).await;
     agent
-        .told("search_traces", json!({ "query": "docker" }))
+        .told("search_traces", json!({ "query": "docker pull whatisit" }))
         .await;
     let (code, rest, log) = agent.leave().await;
     assert_eq!((code, rest), (Some(0), Vec::new()));
     assert!(
         log.contains("POST /api/v1/traces/search answered 200"),
         "{log}"
+    );
+    assert!(
+        !log.contains("whatisit"),
+        "what is searched for is logged: {log}"
     );
 }
 

@@ -1,7 +1,8 @@
 //! The tools, answered by the store on this machine and by a server: the same to the agent.
 
+use commontrace_store::Engine;
 use rstest::rstest;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::agent::{Agent, first_id};
 use crate::client::a_trace;
@@ -24,7 +25,11 @@ struct Commons {
 
 impl Commons {
     async fn answered(by: By) -> Self {
-        let place = Place::new();
+        Self::on(Engine::Sqlite, by).await
+    }
+
+    async fn on(engine: Engine, by: By) -> Self {
+        let place = Place::on(engine).await;
         match by {
             Local => Self {
                 place,
@@ -52,16 +57,15 @@ impl Commons {
     }
 }
 
-fn a_problem(title: &str) -> Value {
-    a_trace(title)
-}
-
 #[rstest]
 #[tokio::test]
-async fn what_is_contributed_is_found_and_read(#[values(Local, Remote)] by: By) {
-    let commons = Commons::answered(by).await;
+async fn what_is_contributed_is_found_and_read(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+    #[values(Local, Remote)] by: By,
+) {
+    let commons = Commons::on(engine, by).await;
     let mut agent = commons.agent().await;
-    let mut given = a_problem("frobnicator refuses to start with exit code 77");
+    let mut given = a_trace("frobnicator refuses to start with exit code 77");
     given["context"] = json!({ "os": "linux" });
     given["agent_model"] = json!("a-model");
     given["review_after"] = json!("2020-01-01T00:00:00Z");
@@ -214,7 +218,7 @@ async fn a_secret_is_replaced_and_its_contributor_told(#[values(Local, Remote)] 
     let commons = Commons::answered(by).await;
     let mut agent = commons.agent().await;
     let token = format!("ghp_{}", "aB3dE6gH9kLmN2pQ5sTvW8xYzA1cF4iJ7oR0");
-    let mut given = a_problem("push is refused with remote: Invalid username or token");
+    let mut given = a_trace("push is refused with remote: Invalid username or token");
     given["context_text"] = json!(format!(
         "git push https://ada:{token}@github.com/x/y fails: remote: Invalid username or token"
     ));
@@ -237,11 +241,11 @@ async fn two_agents_and_a_server_share_the_store_of_this_machine() {
     let user = server.user().await;
     let (mut ada, mut bob) = (Agent::connect(&place).await, Agent::connect(&place).await);
     let by_ada = first_id(
-        &ada.told("contribute_trace", a_problem("gizmo one breaks at noon"))
+        &ada.told("contribute_trace", a_trace("gizmo one breaks at noon"))
             .await,
     );
     let by_bob = first_id(
-        &bob.told("contribute_trace", a_problem("gizmo two breaks at noon"))
+        &bob.told("contribute_trace", a_trace("gizmo two breaks at noon"))
             .await,
     );
     let by_user = user.contributes("gizmo three breaks at noon").await;
@@ -259,4 +263,19 @@ async fn two_agents_and_a_server_share_the_store_of_this_machine() {
         assert_eq!(agent.leave().await.0, Some(0));
     }
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_opened_is_told_with_the_cause_and_tried_again() {
+    let place = Place::new();
+    let in_the_way = place.write("data", "a file");
+    let mut agent = Agent::connect(&place).await;
+    let told = agent.refused("list_tags", json!({})).await;
+    assert!(
+        told.starts_with("[CommonTrace unavailable] The store on this machine cannot be opened: ")
+            && told.contains(&in_the_way.display().to_string()),
+        "{told}"
+    );
+    std::fs::remove_file(in_the_way).unwrap();
+    agent.told("list_tags", json!({})).await;
 }
