@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout};
@@ -113,6 +114,13 @@ impl Agent {
         let told = self.call(tool, arguments).await;
         assert!(told.is_error, "{told:?}");
         told.text
+    }
+
+    /// Tells it to end, as hosts do that do not close its input.
+    pub fn terminate(&self) {
+        let id = self.child.id().expect("it runs") as i32;
+        let pid = Pid::from_raw(id).expect("a process has an id");
+        kill_process(pid, Signal::TERM).unwrap();
     }
 
     /// Goes away and returns the exit code, what else came, and the log.

@@ -221,6 +221,20 @@ async fn a_contribution_is_sent_again_under_the_same_name_and_a_vote_is_not() {
 }
 
 #[tokio::test]
+async fn what_only_reads_is_sent_a_second_time() {
+    let server = MockServer::start().await;
+    let listing = || Mock::given(method("GET")).and(path("/api/v1/tags"));
+    let busy = listing().respond_with(ResponseTemplate::new(502));
+    busy.up_to_n_times(1).mount(&server).await;
+    let tags = json!({ "tags": ["git"] });
+    let list = listing().respond_with(ResponseTemplate::new(200).set_body_json(tags));
+    list.mount(&server).await;
+    let place = using(&server);
+    let mut agent = Agent::connect(&place).await;
+    assert_eq!(agent.told("list_tags", json!({})).await, "1 tag:\ngit");
+}
+
+#[tokio::test]
 async fn no_secret_leaves_the_machine_wherever_the_query_is_cut() {
     let empty = json!({ "results": [], "total": 0 });
     let server = answering(ResponseTemplate::new(200).set_body_json(empty)).await;

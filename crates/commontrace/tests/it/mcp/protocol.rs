@@ -129,6 +129,11 @@ async fn a_host_that_goes_away_ends_it_and_what_was_asked_is_answered() {
     assert_eq!(code, Some(0));
     assert_eq!(rest.len(), 1, "{rest:?}");
     assert_eq!(rest[0]["id"], 7);
+    let mut agent = Agent::connect(&place).await;
+    agent.told("list_tags", json!({})).await;
+    agent.terminate();
+    assert!(agent.message().await.is_none());
+    assert_eq!(agent.leave().await.0, Some(0));
 }
 
 #[tokio::test]
