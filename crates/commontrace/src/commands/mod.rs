@@ -22,6 +22,7 @@ use std::io::IsTerminal;
 
 use commontrace_server::error::chain;
 use commontrace_server::logging;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, Environment, LogFormat};
@@ -29,11 +30,23 @@ use crate::failure::Failure;
 
 /// Runs a command that waits for things.
 pub fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    runtime()?.block_on(command)
+}
+
+/// Runs a command that may end while a thread of it still waits for standard input, which nothing can
+/// interrupt. The process does not wait for that thread.
+pub fn block_on_input<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = runtime()?;
+    let done = runtime.block_on(command);
+    runtime.shutdown_background();
+    done
+}
+
+fn runtime() -> Result<Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|err| Failure::new(format!("cannot start threads: {err}")))?
-        .block_on(command)
+        .map_err(|err| Failure::new(format!("cannot start threads: {err}")))
 }
 
 /// Sets up logging to standard error and says what the settings have to say.

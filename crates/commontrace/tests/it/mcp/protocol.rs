@@ -1,10 +1,16 @@
 //! The protocol: every revision, what the server says of itself, what is on standard output.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+
 use rstest::rstest;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::agent::{Agent, STATELESS, Told, WITH_INITIALIZE, meta};
-use crate::place::Place;
+use crate::place::{DEADLINE, Place};
 
 const TOOLS: [&str; 6] = [
     "search_traces",
@@ -172,4 +178,32 @@ async fn what_is_no_tool_or_no_argument_of_one_is_told() {
         .told("search_traces", json!({ "query": " ", "tags": null }))
         .await;
     assert!(told.starts_with("Nothing to search for"), "{told}");
+}
+
+#[tokio::test]
+async fn a_signal_ends_it_though_its_input_is_a_socket_that_stays_open() {
+    // What Node.js gives its children for pipes. Reading from it cannot be interrupted.
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let place = Place::new();
+    let mut command = place.command(&["mcp"]);
+    command.stdin(OwnedFd::from(theirs.try_clone().unwrap()));
+    command.stdout(OwnedFd::from(theirs));
+    let mut child = command.spawn().expect("the program starts");
+    drop(command);
+    let hello = json!({
+        "protocolVersion": WITH_INITIALIZE, "capabilities": {}, "clientInfo": { "name": "node", "version": "1" },
+    });
+    let hello = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello });
+    writeln!(ours, "{hello}").unwrap();
+    let ours = tokio::task::spawn_blocking(move || {
+        let mut line = String::new();
+        BufReader::new(&ours).read_line(&mut line).unwrap();
+        assert!(line.contains("CommonTrace"), "{line}");
+        ours
+    });
+    let _stays_open = ours.await.unwrap();
+    let id = Pid::from_raw(child.id().expect("it runs") as i32).expect("a process has an id");
+    kill_process(id, Signal::TERM).unwrap();
+    let ended = timeout(DEADLINE, child.wait()).await.expect("it ends");
+    assert_eq!(ended.unwrap().code(), Some(0));
 }
