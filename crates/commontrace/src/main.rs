@@ -32,6 +32,8 @@ struct Cli {
 enum Command {
     /// Run the server
     Serve(commands::serve::Args),
+    /// Connect a coding agent: the Model Context Protocol on standard input and output
+    Mcp,
     /// Embed and tidy up for servers that leave it to workers
     Worker,
     /// Bring the database schema up to date
@@ -99,6 +101,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             commands::block_on(commands::serve::run(config, args, cli.settings, env))
         }
         Command::Worker => commands::block_on(commands::worker::run(config, cli.settings, env)),
+        Command::Mcp => commands::block_on_input(commands::mcp::run(config)),
         Command::Migrate => commands::block_on(commands::migrate::run(config)),
         Command::Backup(args) => commands::block_on(commands::backup::run(config, args)),
         Command::Reembed(args) => commands::block_on(commands::reembed::run(config, args)),

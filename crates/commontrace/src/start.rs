@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use commontrace_search::embed::model_files::{self, ModelFilesError, Progress, Source};
+use chrono::{DateTime, Utc};
+use commontrace_search::embed::model_files::{
+    self, ModelFilesError, Progress, Source, TOKENIZER_FILE, WEIGHTS_FILE,
+};
 use commontrace_search::embed::openai::OpenAiSettings;
 use commontrace_search::embed::{Embedder, MiniLm, OpenAi};
 use commontrace_server::api_key::ApiKeys;
@@ -16,6 +19,7 @@ use commontrace_server::ids::Ids;
 use commontrace_server::lifecycle::Lifecycle;
 use commontrace_server::limiter::Limiter;
 use commontrace_server::search::{MAKE_DOCUMENT, Search};
+use commontrace_server::seeds;
 use commontrace_server::sessions::examine::Examiner;
 use commontrace_server::shared::{PATIENCE, QueryVectors, Redis, WritePositions};
 use commontrace_server::telemetry;
@@ -176,6 +180,23 @@ pub async fn embedder(config: &Config) -> Result<Option<Embedder>, Failure> {
     }
 }
 
+/// Prepares the configured embedder as [`embedder`] does, and downloads nothing: for what must not
+/// make anybody wait.
+pub async fn embedder_at_hand(config: &Config) -> Result<Option<Embedder>, Failure> {
+    if let config::Embedder::Local { model_dir } = config.embedding.embedder()
+        && ![TOKENIZER_FILE, WEIGHTS_FILE]
+            .iter()
+            .all(|name| model_dir.join(name).is_file())
+    {
+        let folder = model_dir.display();
+        tracing::warn!(
+            "searching by words alone: there is no model in {folder}; `make model` fetches it"
+        );
+        return Ok(None);
+    }
+    embedder(config).await
+}
+
 /// Prepares the configured embedder, downloading a local model that is absent; the answer is none
 /// only if the settings say so.
 pub async fn wanted_embedder(config: &Config) -> Result<Option<Embedder>, NoEmbedder> {
@@ -331,6 +352,23 @@ pub async fn app(
         examiner,
         ..parts
     }))
+}
+
+/// Imports the starter traces, if the settings say so, and builds the index. Returns the moment up to
+/// which the index knows the store.
+pub async fn fill(config: &Config, app: &App) -> Result<DateTime<Utc>, Failure> {
+    if config.commons.import_seeds {
+        let embed = || app.search.embedding_jobs(&app.ids);
+        let done = seeds::import(&app.store, SEEDS, embed, app.clock.now()).await?;
+        if done.added + done.updated > 0 {
+            tracing::info!(
+                "imported {} starter traces, updated {}",
+                done.added,
+                done.updated
+            );
+        }
+    }
+    Ok(app.search.current().load(&app.store).await?)
 }
 
 /// Returns what the settings say about the HTTP side.

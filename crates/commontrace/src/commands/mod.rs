@@ -8,6 +8,7 @@ pub mod health;
 pub mod import_seeds;
 pub mod jobs;
 pub mod judge;
+pub mod mcp;
 pub mod migrate;
 pub mod reembed;
 pub mod sandbox;
@@ -21,6 +22,7 @@ use std::io::IsTerminal;
 
 use commontrace_server::error::chain;
 use commontrace_server::logging;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, Environment, LogFormat};
@@ -28,11 +30,23 @@ use crate::failure::Failure;
 
 /// Runs a command that waits for things.
 pub fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    runtime()?.block_on(command)
+}
+
+/// Runs a command that may end while a thread of it still waits for standard input, which nothing can
+/// interrupt. The process does not wait for that thread.
+pub fn block_on_input<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = runtime()?;
+    let done = runtime.block_on(command);
+    runtime.shutdown_background();
+    done
+}
+
+fn runtime() -> Result<Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|err| Failure::new(format!("cannot start threads: {err}")))?
-        .block_on(command)
+        .map_err(|err| Failure::new(format!("cannot start threads: {err}")))
 }
 
 /// Sets up logging to standard error and says what the settings have to say.
@@ -46,13 +60,8 @@ pub fn init_logging(
         LogFormat::Json => logging::Format::Json,
     };
     let colour = std::io::stderr().is_terminal() && !env.contains_key("NO_COLOR");
-    logging::init(
-        format,
-        &config.log.log.to_filter().to_string(),
-        colour,
-        listeners,
-    )
-    .map_err(|err| Failure::new(chain(&err)))?;
+    logging::init(format, &log_filter(config), colour, listeners)
+        .map_err(|err| Failure::new(chain(&err)))?;
     let file = config
         .file
         .as_ref()
@@ -66,8 +75,13 @@ pub fn init_logging(
 
 /// Logs by the filter of these settings from now on.
 pub fn set_log_filter(config: &Config) -> Result<(), Failure> {
-    logging::set_filter(&config.log.log.to_filter().to_string())
-        .map_err(|err| Failure::new(chain(&err)))
+    logging::set_filter(&log_filter(config)).map_err(|err| Failure::new(chain(&err)))
+}
+
+/// The filter of the settings, without what would log messages of agents whole: queries and texts that
+/// nothing was taken out of.
+fn log_filter(config: &Config) -> String {
+    format!("{},rmcp=off", config.log.log.to_filter())
 }
 
 /// Prints one line of a command's answer. A reader that has gone away is not an error.

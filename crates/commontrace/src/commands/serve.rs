@@ -8,7 +8,7 @@ use commontrace_server::ids::Ids;
 use commontrace_server::lifecycle::Lifecycle;
 use commontrace_server::serve::{self, Ended, Patience};
 use commontrace_server::worker::Work;
-use commontrace_server::{App, error::chain, router, seeds, startup, worker};
+use commontrace_server::{App, error::chain, router, startup, worker};
 use commontrace_store::Location;
 
 use tokio::task::JoinSet;
@@ -117,18 +117,7 @@ async fn prepare(
         Work::Elsewhere => None,
     };
     let app = start::app(config, store, embedder, redis, examiner, lifecycle).await?;
-    if config.commons.import_seeds {
-        let embed = || app.search.embedding_jobs(&app.ids);
-        let done = seeds::import(&app.store, start::SEEDS, embed, app.clock.now()).await?;
-        if done.added + done.updated > 0 {
-            tracing::info!(
-                "imported {} starter traces, updated {}",
-                done.added,
-                done.updated
-            );
-        }
-    }
-    let since = app.search.current().load(&app.store).await?;
+    let since = start::fill(config, &app).await?;
     app.search.report();
     Ok((app, since))
 }
@@ -167,7 +156,8 @@ fn refuse_embedded(config: &Config) -> Result<(), Failure> {
     }
 }
 
-async fn stop(app: App, tasks: JoinSet<()>) {
+/// Ends a node's background work, and leaves the store with everything written.
+pub async fn stop(app: App, tasks: JoinSet<()>) {
     finish(&app, tasks, WORKER_GRACE).await;
     if let Err(err) = app.usage.flush(&app.store).await {
         tracing::warn!("some openings of traces were not counted: {}", chain(&err));

@@ -22,7 +22,9 @@ use std::path::PathBuf;
 
 pub use args::ConfigArgs;
 pub use error::ConfigError;
-pub use sections::{CorsOrigins, Embedder, JudgeProvider, LogFormat, TelemetrySettings};
+pub use sections::{
+    BaseUrl, CorsOrigins, Embedder, JudgeProvider, LogFormat, RemoteSettings, TelemetrySettings,
+};
 pub use source::{Environment, environment};
 
 use sections::{
@@ -46,6 +48,8 @@ pub struct Config {
     pub sessions: SessionSettings,
     /// The rules of the shared knowledge base.
     pub commons: CommonsSettings,
+    /// The server whose commons this machine's programs use.
+    pub remote: RemoteSettings,
     /// How much a client may ask for.
     pub limits: LimitSettings,
     /// What is logged and how.
@@ -69,7 +73,22 @@ impl Config {
             Some(path) => Some((file::read(&path)?, path)),
             None => None,
         };
-        Self::combine(file, args, env)
+        let mut config = Self::combine(file, args, env)?;
+        let open = config.open_key();
+        config.notices.extend(open);
+        Ok(config)
+    }
+
+    /// Says so if others on this machine can read the API key in the settings file.
+    fn open_key(&self) -> Option<String> {
+        use std::os::unix::fs::MetadataExt as _;
+        let file = self.file.as_ref()?;
+        let holds_key = matches!(self.values.entry("api_key").source, source::Source::File(_));
+        let mode = std::fs::metadata(file).ok()?.mode();
+        (holds_key && mode & 0o077 != 0).then(|| {
+            let file = file.display();
+            format!("{file} holds an API key and others may read it: `chmod 600 {file}`")
+        })
     }
 
     /// Lists the settings that have another value in `other`, as section and name.
@@ -90,6 +109,7 @@ impl Config {
             Some((text, path)) => file::parse(text, path)?,
             None => BTreeMap::new(),
         };
+        let server_in_file = given.get("api_base_url").map(|(text, _)| text.clone());
         let values = Values::combine(given, env, args)?;
         let embedding = EmbeddingSettings::read(&values);
         embedding.check(&values)?;
@@ -102,6 +122,8 @@ impl Config {
         notices.extend(log.notice(&values));
         let telemetry = TelemetrySettings::read(&values);
         notices.extend(telemetry.notice());
+        let mut remote = RemoteSettings::read(&values);
+        notices.extend(remote.bind_key(&values, server_in_file.as_deref()));
         Ok(Self {
             server: ServerSettings::read(&values),
             storage,
@@ -109,6 +131,7 @@ impl Config {
             worker: WorkerSettings::read(&values),
             sessions: SessionSettings::read(&values),
             commons: CommonsSettings::read(&values),
+            remote,
             limits: LimitSettings::read(&values),
             log,
             telemetry,
@@ -389,6 +412,26 @@ mod tests {
                 "the variable COMMONTRACE_DATADIR is no setting and has no effect; \
                  COMMONTRACE_DATA_DIR is one",
             ]
+        );
+    }
+
+    #[test]
+    fn a_key_goes_only_to_the_server_it_was_written_down_for() {
+        let file = "[remote]\napi_base_url = 'https://a.example/x'\napi_key = 'k'\n";
+        let key = |variables: &[_]| {
+            let config = load(file, variables, &[]).expect("acceptable");
+            (config.remote.api_key.is_some(), config.notices.len())
+        };
+        let elsewhere = ("COMMONTRACE_API_BASE_URL", "https://b.example");
+        assert_eq!(key(&[]), (true, 0));
+        assert_eq!(
+            key(&[("COMMONTRACE_API_BASE_URL", "https://a.example")]),
+            (true, 0)
+        );
+        assert_eq!(key(&[elsewhere]), (false, 1));
+        assert_eq!(
+            key(&[elsewhere, ("COMMONTRACE_API_KEY", "other")]),
+            (true, 0)
         );
     }
 

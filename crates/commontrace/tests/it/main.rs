@@ -18,6 +18,7 @@ mod full_disk;
 mod health;
 mod killed_runs;
 mod leaks;
+mod mcp;
 mod moderating;
 mod nodes;
 #[cfg(feature = "otel")]

@@ -4,6 +4,7 @@ mod commons;
 mod embedding;
 mod limits;
 mod log;
+mod remote;
 mod server;
 mod sessions;
 mod storage;
@@ -16,6 +17,7 @@ pub use commons::CommonsSettings;
 pub use embedding::{Embedder, EmbeddingSettings};
 pub use limits::LimitSettings;
 pub use log::{LogFormat, LogSettings};
+pub use remote::{BaseUrl, RemoteSettings};
 pub use server::{CorsOrigins, ServerSettings};
 pub use sessions::{JudgeProvider, SessionSettings};
 pub use storage::StorageSettings;
@@ -34,6 +36,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Setting> {
         worker::SETTINGS,
         sessions::SETTINGS,
         commons::SETTINGS,
+        remote::SETTINGS,
         limits::SETTINGS,
         log::SETTINGS,
         telemetry::SETTINGS,

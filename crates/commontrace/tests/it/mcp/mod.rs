@@ -1,0 +1,6 @@
+//! What an agent meets that is connected by `commontrace mcp`.
+
+mod agent;
+mod away;
+mod protocol;
+mod tools;
