@@ -101,9 +101,25 @@ fn a_process_lost_for_want_of_memory_is_told_whatever_the_exit_code(
     #[values(Own, Ordinary)] caller: Caller,
 ) {
     let bench = Bench::new(caller);
-    let child = "python3 -c 'held = bytearray(b\"x\") * (100 << 20); print(len(held))'";
-    let mut spec = bench.sh(&format!("{child} & {child} & wait; sleep 1; exit 0"));
+    // Each fits alone, and both hold what they have until one of them is ended.
+    let mut spec = bench.python(
+        r#"
+import os, sys, time
+children = []
+for _ in range(2):
+    child = os.fork()
+    if child == 0:
+        held = bytearray(b'x') * (100 << 20)
+        time.sleep(1000)
+    children.append(child)
+ended, _ = os.wait()
+children.remove(ended)
+os.kill(children[0], 9)
+sys.exit(0)
+"#,
+    );
     spec.limits.memory = 128 * MIB;
+    spec.limits.wall = Duration::from_secs(60);
     let outcome = bench.run(&spec).unwrap();
     assert_eq!(outcome.end, End::OutOfMemory, "{}", outcome.output.text());
 }
