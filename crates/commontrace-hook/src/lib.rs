@@ -1,0 +1,5 @@
+//! What happens beside a coding agent: events of its host come in, and now and then a few facts go out.
+//!
+//! Nothing here connects to anything or starts an async runtime.
+
+pub mod host;
