@@ -271,7 +271,7 @@ async fn claim(
         };
     }
     let mut rows: Vec<Claimed> = match tx {
-        Tx::Sqlite(db) => rows!(SQLITE, db),
+        Tx::Sqlite(db, _) => rows!(SQLITE, db),
         Tx::Postgres(db, _) => rows!(POSTGRES, db),
     }?;
     rows.sort_by_key(|&(id, _, _, run_at, ..)| (run_at, id));

@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr};
 use crate::{Engine, Error, Result};
 
 /// Every migration ever released; entries are added at the end and never change.
-const MIGRATIONS: [Step; 10] = [
+const MIGRATIONS: [Step; 11] = [
     Step {
         version: 1,
         name: "commons",
@@ -72,6 +72,12 @@ const MIGRATIONS: [Step; 10] = [
         name: "outcomes",
         only_on: None,
         sql: include_str!("../migrations/0010_outcomes.sql"),
+    },
+    Step {
+        version: 11,
+        name: "search",
+        only_on: Some(Engine::Sqlite),
+        sql: include_str!("../migrations/0011_search.sqlite.sql"),
     },
 ];
 

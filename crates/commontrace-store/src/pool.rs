@@ -167,8 +167,8 @@ impl Store {
         }
     }
 
-    /// Keeps what traces are found by in step with what is written through this handle, made by these
-    /// rules, if the database can search.
+    /// Keeps what traces are found by in the database in step with what is written through this handle,
+    /// made by these rules, if it has tables for that.
     #[must_use]
     pub fn making_documents(mut self, make: MakeDocument) -> Self {
         if let Some(derived) = &mut self.derived {
@@ -179,7 +179,7 @@ impl Store {
 
     /// Returns whether the database can search: PostgreSQL with pgvector.
     pub fn can_search(&self) -> bool {
-        self.derived.is_some()
+        matches!(self.pool, Pool::Postgres(_)) && self.derived.is_some()
     }
 
     /// Finishes every accepted write and closes all connections.
@@ -244,7 +244,7 @@ async fn open_sqlite(path: &Path) -> Result<Store> {
         writer: Writer::sqlite(writer),
         replica: None,
         beneficiary: Beneficiary::default(),
-        derived: None,
+        derived: Some(Derived::default()),
         trouble: Trouble::default(),
         demand: Demand::default(),
         session_bytes_max: None,

@@ -6,8 +6,8 @@ use crate::search::Derived;
 
 /// The connection that a transaction runs on.
 pub(crate) enum Tx<'c> {
-    /// SQLite, inside the writer's batch.
-    Sqlite(&'c mut SqliteConnection),
+    /// SQLite, inside the writer's batch, and its tables to search in.
+    Sqlite(&'c mut SqliteConnection, Derived),
     /// PostgreSQL, a transaction of its own, and the tables to search in if there are any.
     Postgres(&'c mut PgConnection, Option<Derived>),
 }
@@ -16,7 +16,7 @@ pub(crate) enum Tx<'c> {
 macro_rules! on_tx {
     ($tx:expr, |$c:ident| $body:expr) => {
         match $tx {
-            $crate::tx::Tx::Sqlite(connection) => {
+            $crate::tx::Tx::Sqlite(connection, _) => {
                 let $c = &mut **connection;
                 $body
             }

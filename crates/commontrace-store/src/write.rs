@@ -32,8 +32,9 @@ const ATTEMPTS: u32 = 4;
 type Reply = Box<dyn FnOnce(Result<()>) + Send>;
 
 /// A queued write: runs inside a savepoint, says why to undo it if it failed, and how to answer.
-type Queued =
-    Box<dyn for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, (Option<Error>, Reply)> + Send>;
+type Queued = Box<
+    dyn for<'t> FnOnce(&'t mut SqliteConnection) -> BoxFuture<'t, (Option<Error>, Reply)> + Send,
+>;
 
 /// Where writes go.
 #[derive(Debug, Clone)]
@@ -117,7 +118,7 @@ impl Store {
         F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T>> + Clone + Send + 'static,
     {
         let written = match &self.writer {
-            Writer::Sqlite(writer) => writer.write(op).await,
+            Writer::Sqlite(writer) => writer.write(self.derived.unwrap_or_default(), op).await,
             Writer::Postgres(pool) => {
                 let (pool, derived, notes) = (pool.clone(), self.derived, self.note_taker());
                 let wanted = self.demand.one();
@@ -176,15 +177,16 @@ fn commit_failure(err: sqlx::Error) -> Error {
 }
 
 impl SqliteWriter {
-    async fn write<T, F>(&self, op: F) -> Result<T>
+    async fn write<T, F>(&self, derived: Derived, op: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T>> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let queued: Queued = Box::new(move |tx| {
+        let queued: Queued = Box::new(move |db| {
             Box::pin(async move {
-                let result = AssertUnwindSafe(op(tx))
+                let mut tx = Tx::Sqlite(db, derived);
+                let result = AssertUnwindSafe(op(&mut tx))
                     .catch_unwind()
                     .await
                     .unwrap_or_else(|_| Err(Error::Unavailable("a write panicked".to_owned())));
@@ -238,7 +240,7 @@ async fn write_group(
         .execute("BEGIN IMMEDIATE; SAVEPOINT write")
         .await?;
     for queued in group {
-        let (failure, reply) = queued(&mut Tx::Sqlite(connection)).await;
+        let (failure, reply) = queued(connection).await;
         replies.push(reply);
         let Some(failure) = failure else {
             connection.execute("RELEASE write; SAVEPOINT write").await?;
@@ -277,7 +279,7 @@ mod tests {
 
     async fn execute(tx: &mut Tx<'_>, sql: &'static str) -> Result<()> {
         match tx {
-            Tx::Sqlite(db) => Ok(db.execute(sql).await.map(drop)?),
+            Tx::Sqlite(db, _) => Ok(db.execute(sql).await.map(drop)?),
             Tx::Postgres(..) => unreachable!("these tests are about SQLite's writer"),
         }
     }

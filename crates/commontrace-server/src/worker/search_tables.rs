@@ -3,7 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use commontrace_store::{EmbeddingModel, INDEXED_DIMENSIONS, Result, StoreLock, VectorIndex};
+use commontrace_store::{
+    EmbeddingModel, Engine, INDEXED_DIMENSIONS, Result, StoreLock, VectorIndex,
+};
 
 use crate::app::App;
 use crate::error::chain;
@@ -20,6 +22,9 @@ const SOON: Duration = Duration::from_secs(5);
 
 /// Keeps the tables complete until the server stops.
 pub async fn run(app: App) {
+    if app.store.engine() == Engine::Sqlite {
+        return complete_file(&app).await;
+    }
     if !app.search.is_in_database() {
         return;
     }
@@ -46,6 +51,28 @@ pub async fn run(app: App) {
                 Ok(()) => round = 0,
                 Err(_) => return,
             },
+            () = app.lifecycle.stopped() => return,
+        }
+    }
+}
+
+/// Completes the tables of a database file once, after an upgrade; nobody else writes into it who does not
+/// know of them.
+async fn complete_file(app: &App) {
+    while !app.lifecycle.is_stopping() {
+        match fill(&app.store, None, None).await {
+            Ok(made) => {
+                if made > 0 {
+                    tracing::info!(made, "prepared {made} traces for searches of hooks");
+                }
+                return;
+            }
+            Err(err) => {
+                tracing::warn!(error = %chain(&err), "hooks do not find all traces for now: {err}");
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(SOON) => {}
             () = app.lifecycle.stopped() => return,
         }
     }

@@ -64,7 +64,7 @@ impl Store {
         self.write(move |tx| {
             async move {
                 match tx {
-                    Tx::Sqlite(db) => insert(db, &batch).await?,
+                    Tx::Sqlite(db, _) => insert(db, &batch).await?,
                     Tx::Postgres(db, derived) => {
                         copy::batch(db, &batch).await?;
                         if let Some(derived) = *derived {

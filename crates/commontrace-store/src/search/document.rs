@@ -1,7 +1,7 @@
 //! The words of a trace, kept in step with its text.
 
 use commontrace_core::TraceId;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, SqliteConnection};
 
 use super::{Derived, SearchDocument, Texts};
 use crate::tx::Tx;
@@ -15,10 +15,15 @@ pub(crate) async fn put_document(
     revision: i64,
     texts: Texts<'_>,
 ) -> Result<()> {
-    let Tx::Postgres(db, Some(Derived { make: Some(make) })) = tx else {
-        return Ok(());
-    };
-    put(db, id, revision, make.version, &(make.make)(texts)).await
+    match tx {
+        Tx::Postgres(db, Some(Derived { make: Some(make) })) => {
+            put(db, id, revision, make.version, &(make.make)(texts)).await
+        }
+        Tx::Sqlite(db, Derived { make: Some(make) }) => {
+            put_in_file(db, id, revision, make.version, &(make.make)(texts)).await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Stores a document in place of what the trace had.
@@ -47,6 +52,43 @@ pub(super) async fn put(
     Ok(())
 }
 
+/// Stores a document in place of what the trace had, on SQLite.
+pub(super) async fn put_in_file(
+    db: &mut SqliteConnection,
+    id: TraceId,
+    revision: i64,
+    version: i32,
+    document: &SearchDocument,
+) -> Result<()> {
+    let doc: i64 = sqlx::query_scalar(
+        "INSERT INTO search_documents (trace_id, revision, version, length, postings)
+         VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (trace_id) DO UPDATE SET
+             revision = excluded.revision, version = excluded.version, length = excluded.length,
+             postings = excluded.postings
+         RETURNING doc",
+    )
+    .bind(id)
+    .bind(revision)
+    .bind(version)
+    .bind(i64::from(document.length))
+    .bind(&document.postings)
+    .fetch_one(&mut *db)
+    .await?;
+    let terms: Vec<String> = document.terms.iter().map(|&term| in_file(term)).collect();
+    sqlx::query("INSERT OR REPLACE INTO search_terms (rowid, terms) VALUES ($1, $2)")
+        .bind(doc)
+        .bind(terms.join(" "))
+        .execute(&mut *db)
+        .await?;
+    Ok(())
+}
+
+/// Returns a term's number as the table of terms has it on SQLite: as a word.
+pub fn in_file(term: i32) -> String {
+    format!("{term:08x}")
+}
+
 /// Makes the document of a trace, unless it is hidden.
 pub(crate) async fn put_document_of(tx: &mut Tx<'_>, trace: &Trace) -> Result<()> {
     if trace.hidden_at.is_some() {
@@ -63,8 +105,14 @@ pub(crate) async fn put_document_of(tx: &mut Tx<'_>, trace: &Trace) -> Result<()
 
 /// Removes all that a trace is found by, because it is hidden now.
 pub(crate) async fn drop_document(tx: &mut Tx<'_>, id: TraceId) -> Result<()> {
-    let Tx::Postgres(db, Some(_)) = tx else {
-        return Ok(());
+    let db = match tx {
+        Tx::Postgres(db, Some(_)) => db,
+        Tx::Postgres(_, None) => return Ok(()),
+        Tx::Sqlite(db, _) => {
+            let gone = sqlx::query("DELETE FROM search_documents WHERE trace_id = $1").bind(id);
+            gone.execute(&mut **db).await?;
+            return Ok(());
+        }
     };
     for table in [
         "DELETE FROM search_documents WHERE trace_id = $1",

@@ -8,6 +8,7 @@
 use chrono::{DateTime, Utc};
 use commontrace_core::TraceId;
 use futures_util::FutureExt;
+use sqlx::SqliteConnection;
 use sqlx::types::Json;
 
 use super::{MakeDocument, SearchDocument, Texts, vector};
@@ -50,14 +51,8 @@ struct Row {
 impl Store {
     /// Makes documents that are missing, or are of an earlier text or by older rules than `make`'s.
     pub async fn fill_search_documents(&self, make: MakeDocument, fill: Fill) -> Result<Filled> {
-        let Pool::Postgres(pool) = &self.pool else {
-            return Ok(Filled {
-                last: None,
-                made: 0,
-            });
-        };
         let wanted = self.demand.one();
-        let rows: Vec<Row> = sqlx::query_as(
+        let rows: Vec<Row> = on_pool!(self, |pool| sqlx::query_as(
             "SELECT t.id, t.revision, t.title, t.context_text, t.solution_text, t.tags
              FROM traces t LEFT JOIN search_documents d ON d.trace_id = t.id
              WHERE t.id > $1 AND t.changed_at >= $2 AND t.hidden_at IS NULL
@@ -69,7 +64,7 @@ impl Store {
         .bind(make.version)
         .bind(STEP)
         .fetch_all(pool)
-        .await?;
+        .await)?;
         drop(wanted);
         let last = rows.last().map(|row| row.id);
         // Long texts take a while, which requests on this thread must not wait for.
@@ -193,8 +188,10 @@ async fn put_documents(
     version: i32,
     made: Vec<(TraceId, i64, SearchDocument)>,
 ) -> Result<usize> {
-    let Tx::Postgres(db, Some(_)) = tx else {
-        return Ok(0);
+    let db = match tx {
+        Tx::Postgres(db, Some(_)) => db,
+        Tx::Postgres(_, None) => return Ok(0),
+        Tx::Sqlite(db, _) => return put_in_file(db, version, made).await,
     };
     let ids: Vec<TraceId> = made.iter().map(|&(id, ..)| id).collect();
     // In one order, so that two writers never wait for each other's traces crosswise.
@@ -212,6 +209,23 @@ async fn put_documents(
         }
         super::document::put(db, id, revision, version, &document).await?;
         written += 1;
+    }
+    Ok(written)
+}
+
+async fn put_in_file(
+    db: &mut SqliteConnection,
+    version: i32,
+    made: Vec<(TraceId, i64, SearchDocument)>,
+) -> Result<usize> {
+    let mut written = 0;
+    for (id, revision, document) in made {
+        let current = "SELECT EXISTS (SELECT 1 FROM traces WHERE id = $1 AND revision = $2 AND hidden_at IS NULL)";
+        let current = sqlx::query_scalar(current).bind(id).bind(revision);
+        if current.fetch_one(&mut *db).await? {
+            super::document::put_in_file(db, id, revision, version, &document).await?;
+            written += 1;
+        }
     }
     Ok(written)
 }

@@ -62,7 +62,7 @@ pub struct MakeDocument {
 }
 
 /// Tables to search in, as a transaction knows them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Derived {
     /// How documents are made; without it they are left to the background work of a server.
     pub make: Option<MakeDocument>,

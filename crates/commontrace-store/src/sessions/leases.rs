@@ -111,7 +111,7 @@ impl Store {
                     };
                 }
                 Ok(match tx {
-                    Tx::Sqlite(db) => row!(SQLITE, db),
+                    Tx::Sqlite(db, _) => row!(SQLITE, db),
                     Tx::Postgres(db, _) => row!(POSTGRES, db),
                 }?)
             }
