@@ -2,4 +2,12 @@
 //!
 //! Nothing here connects to anything or starts an async runtime.
 
+mod command;
+pub mod commons;
+pub mod event;
+mod failure;
+mod fields;
+pub mod history;
 pub mod host;
+pub mod hosts;
+mod text;

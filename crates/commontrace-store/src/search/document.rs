@@ -85,7 +85,7 @@ pub(super) async fn put_in_file(
 }
 
 /// Returns a term's number as the table of terms has it on SQLite: as a word.
-pub fn in_file(term: i32) -> String {
+fn in_file(term: i32) -> String {
     format!("{term:08x}")
 }
 

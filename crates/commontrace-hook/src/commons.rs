@@ -1,0 +1,304 @@
+//! The traces on this machine, looked for by words in the database file: nothing is loaded, so it takes
+//! milliseconds.
+//!
+//! The words are scored by the formula that the index in memory uses; what is relevant enough to be shown unasked is
+//! decided here and is stricter than what a search may show.
+
+use std::path::Path;
+use std::time::Duration;
+
+use commontrace_search::bm25::{Collection, Scale, Weighed, weigh};
+use commontrace_search::query::analyze;
+use commontrace_search::ranking::MAX_SIGNED;
+use commontrace_search::stored::{Postings, signature_id, term_id};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+use uuid::Uuid;
+
+/// How long to wait for a database that is being recovered or written.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Documents that are collected by rare words at most, and of these are scored.
+const COLLECTED: u64 = 3_000;
+const SCORED: usize = 60;
+/// Terms that documents are collected by at most.
+const COLLECTING: usize = 24;
+
+/// A trace that was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// The trace.
+    pub id: Uuid,
+    /// How well its words match.
+    pub evidence: Evidence,
+}
+
+/// What says that a trace is about the failure that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Evidence {
+    /// Lexical score as a share of the highest that any document could have.
+    pub lexical: f64,
+    /// The same of the words of the line that names the problem alone.
+    pub headline: f64,
+    /// How many of these words it has, fillers aside, and how many there are.
+    pub matched: (usize, usize),
+    /// Whether it reports the same error line, apart from paths and numbers.
+    pub same_error: bool,
+    /// By how much the score exceeds the next trace's.
+    pub lead: f64,
+}
+
+/// Why the commons cannot be asked.
+pub type Error = rusqlite::Error;
+
+/// The store's file, opened to read.
+#[derive(Debug)]
+pub struct Commons {
+    db: Connection,
+}
+
+/// What is shown of a trace.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the columns are described in the schema")]
+pub struct Shown {
+    pub id: Uuid,
+    pub title: String,
+    pub solution_text: String,
+    pub contributor: Option<String>,
+    pub is_seed: bool,
+    pub created_at: String,
+    pub up_votes: i64,
+    pub down_votes: i64,
+    pub worked: i64,
+    pub did_not_work: i64,
+    /// What running tests proved: `verified`, `refuted`.
+    pub proof: Option<String>,
+}
+
+impl Commons {
+    /// Opens the store's file; nothing if there is none.
+    pub fn open(path: &Path) -> Result<Option<Self>, Error> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        // For writing, because only then a file that was not closed cleanly can be read; nothing is written.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(path, flags)?;
+        db.busy_timeout(PATIENCE)?;
+        db.pragma_update(None, "query_only", "ON")?;
+        let there = "SELECT 1 FROM sqlite_schema WHERE name = 'search_documents'";
+        let there = db.query_row(there, [], |_| Ok(())).optional()?;
+        Ok(there.map(|()| Self { db }))
+    }
+
+    /// Returns the traces whose words match best, best first, at most five.
+    pub fn search(&self, query: &str, now: &str) -> Result<Vec<Found>, Error> {
+        let analysis = analyze(query);
+        let headline = query.lines().next().unwrap_or_default();
+        let headline = analyze(headline);
+        let collection = self.collection()?;
+        if collection.documents == 0 {
+            return Ok(Vec::new());
+        }
+        let documents = self.frequencies(
+            analysis.terms.iter().map(|term| term_id(&term.text)).chain(
+                analysis
+                    .signatures
+                    .iter()
+                    .map(|&signature| signature_id(signature)),
+            ),
+        )?;
+        let with = |id: i32| {
+            documents
+                .iter()
+                .find(|known| known.0 == id)
+                .map_or(0, |known| known.1)
+        };
+        let find = |text: &str| {
+            let id = term_id(text);
+            Some((id, with(id)))
+        };
+        let terms = weigh(collection, &analysis.terms, find);
+        let named = weigh(collection, &headline.terms, find);
+        let signed: Vec<i32> = analysis
+            .signatures
+            .iter()
+            .map(|&signature| signature_id(signature))
+            .filter(|&id| (1..=MAX_SIGNED as u64).contains(&with(id)))
+            .collect();
+        let candidates = self.candidates(&terms, &signed)?;
+        let (scale, named_scale) = (
+            Scale::new(collection, &terms),
+            Scale::new(collection, &named),
+        );
+        let mut found = Vec::new();
+        let mut documents = self.db.prepare(
+            "SELECT d.trace_id, d.length, d.postings FROM search_documents d JOIN traces t ON t.id = d.trace_id
+             WHERE d.doc = ?1 AND t.hidden_at IS NULL AND (t.valid_until IS NULL OR t.valid_until > ?2)",
+        )?;
+        for doc in candidates {
+            let row = documents.query_row(params![doc, now], |row| {
+                Ok((
+                    row.get::<_, Uuid>(0)?,
+                    row.get::<_, u32>(1)?,
+                    row.get::<_, Vec<u8>>(2)?,
+                ))
+            });
+            let Some((id, length, postings)) = row.optional()? else {
+                continue;
+            };
+            let postings = Postings(&postings);
+            let score = |terms: &[Weighed<i32>], scale: Scale| {
+                let parts = terms.iter().filter_map(|term| {
+                    let count = postings.weight(term.id?)?;
+                    Some(f64::from(scale.part(
+                        scale.share(term.weight),
+                        count,
+                        length,
+                    )))
+                });
+                parts.sum::<f64>()
+            };
+            let has =
+                |term: &&Weighed<i32>| term.id.is_some_and(|id| postings.weight(id).is_some());
+            let told = named.iter().filter(|term| !term.filler);
+            found.push(Found {
+                id,
+                evidence: Evidence {
+                    lexical: score(&terms, scale),
+                    headline: score(&named, named_scale),
+                    matched: (told.clone().filter(has).count(), told.count()),
+                    same_error: signed.iter().any(|&id| postings.weight(id).is_some()),
+                    lead: 0.0,
+                },
+            });
+        }
+        found.sort_by(|a, b| {
+            b.evidence
+                .score()
+                .total_cmp(&a.evidence.score())
+                .then_with(|| a.id.cmp(&b.id))
+        });
+        found.truncate(5);
+        for at in 0..found.len() {
+            let next = found.get(at + 1).map_or(0.0, |next| next.evidence.score());
+            found[at].evidence.lead = found[at].evidence.score() - next;
+        }
+        Ok(found)
+    }
+
+    fn collection(&self) -> Result<Collection, Error> {
+        let totals = "SELECT documents, length FROM search_totals";
+        self.db.query_row(totals, [], |row| {
+            let count = |at| {
+                row.get::<_, i64>(at)
+                    .map(|count| count.max(0).unsigned_abs())
+            };
+            Ok(Collection {
+                documents: count(0)?,
+                length: count(1)?,
+            })
+        })
+    }
+
+    /// In how many documents each of these is.
+    fn frequencies(&self, ids: impl Iterator<Item = i32>) -> Result<Vec<(i32, u64)>, Error> {
+        let mut query = self
+            .db
+            .prepare("SELECT doc FROM search_frequencies WHERE term = ?1")?;
+        ids.map(|id| {
+            let count: Option<i64> = query.query_row([word(id)], |row| row.get(0)).optional()?;
+            Ok((id, count.unwrap_or(0).unsigned_abs()))
+        })
+        .collect()
+    }
+
+    /// The documents with the rarest of the words, those first that have the most of their weight.
+    fn candidates(&self, terms: &[Weighed<i32>], signed: &[i32]) -> Result<Vec<i64>, Error> {
+        let mut weights: std::collections::HashMap<i64, f32> = std::collections::HashMap::new();
+        let mut query = self
+            .db
+            .prepare("SELECT rowid FROM search_terms WHERE search_terms MATCH ?1")?;
+        let mut collect = |id: i32, weight: f32| -> Result<(), Error> {
+            let mut rows = query.query([format!("\"{}\"", word(id))])?;
+            while let Some(row) = rows.next()? {
+                *weights.entry(row.get(0)?).or_default() += weight;
+            }
+            Ok(())
+        };
+        let heaviest = terms.iter().map(|term| term.weight).fold(1.0, f32::max);
+        for &id in signed {
+            collect(id, 2.0 * heaviest)?;
+        }
+        let mut rare: Vec<&Weighed<i32>> = terms
+            .iter()
+            .filter(|term| term.documents > 0 && !term.filler)
+            .collect();
+        rare.sort_by_key(|term| term.documents);
+        let mut collected = 0;
+        for term in rare.into_iter().take(COLLECTING) {
+            collected += term.documents;
+            if collected > COLLECTED && collected > term.documents {
+                break;
+            }
+            if let Some(id) = term.id {
+                collect(id, term.weight)?;
+            }
+        }
+        let mut documents: Vec<(i64, f32)> = weights.into_iter().collect();
+        documents.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| b.0.cmp(&a.0)));
+        documents.truncate(SCORED);
+        Ok(documents.into_iter().map(|(doc, _)| doc).collect())
+    }
+
+    /// Reads what is shown of a trace.
+    pub fn shown(&self, id: Uuid) -> Result<Option<Shown>, Error> {
+        let row = self.db.query_row(
+            "SELECT t.title, t.solution_text, u.display_name, t.is_seed, t.created_at, t.up_votes, t.down_votes,
+                 t.worked + t.worked_with_changes, t.did_not_work, e.proof
+             FROM traces t LEFT JOIN users u ON u.id = t.contributor_id
+             LEFT JOIN trace_evidence e ON e.trace_id = t.id AND e.is_backed
+             WHERE t.id = ?1",
+            [id],
+            |row| {
+                Ok(Shown {
+                    id,
+                    title: row.get(0)?,
+                    solution_text: row.get(1)?,
+                    contributor: row.get(2)?,
+                    is_seed: row.get(3)?,
+                    created_at: row.get(4)?,
+                    up_votes: row.get(5)?,
+                    down_votes: row.get(6)?,
+                    worked: row.get(7)?,
+                    did_not_work: row.get(8)?,
+                    proof: row.get(9)?,
+                })
+            },
+        );
+        row.optional()
+    }
+}
+
+/// A term's number as the table of terms has it.
+fn word(id: i32) -> String {
+    format!("{id:08x}")
+}
+
+impl Evidence {
+    /// What traces are ordered by.
+    #[must_use]
+    pub fn score(&self) -> f64 {
+        let lexical = 0.5 * self.lexical + 0.5 * self.headline;
+        if self.same_error {
+            (1.0 + lexical) / 2.0
+        } else {
+            lexical
+        }
+    }
+
+    /// Whether it is worth an agent's attention without having been asked for.
+    #[must_use]
+    pub fn is_enough(&self) -> bool {
+        let (matched, of) = self.matched;
+        self.same_error || (matched >= 2 && matched * 2 >= of && self.headline >= 0.35)
+    }
+}
