@@ -55,7 +55,7 @@ pub fn location(config: &Config) -> Result<Location, Failure> {
 }
 
 /// Creates a directory that only this user may look into, if it is not there.
-fn create_private(folder: &Path) -> Result<(), Failure> {
+pub fn create_private(folder: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::DirBuilderExt as _;
     if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());
