@@ -9,6 +9,7 @@ pub mod email;
 pub mod error;
 pub mod fingerprint;
 pub mod fusion;
+pub mod hex;
 pub mod husk;
 pub mod id;
 pub mod outcome;

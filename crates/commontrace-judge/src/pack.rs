@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use self::shown::Shower;
 use crate::checks::{Check, Name};
 use crate::facts::Facts;
-use commontrace_session::hex;
+use commontrace_core::hex;
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

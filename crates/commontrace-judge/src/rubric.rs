@@ -173,7 +173,7 @@ pub fn hash() -> String {
             hasher.update(text);
         }
     }
-    commontrace_session::hex::encode(&hasher.finalize())
+    commontrace_core::hex::encode(&hasher.finalize())
 }
 
 #[cfg(test)]

@@ -87,7 +87,8 @@ pub struct QaResults {
     pub coverage: Coverage,
     /// The sequence number of the last event that this is about.
     pub events_through_seq: Option<i64>,
-    /// Whether events were added since.
+    /// Whether events were added since. That is told whenever a verdict is shown; in one that is signed it is always
+    /// false, and the signature does not cover it.
     pub stale: bool,
     /// Which change of which repository; not said by verdicts that were signed before it was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]

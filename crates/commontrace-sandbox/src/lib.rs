@@ -54,7 +54,7 @@ pub use outcome::{
 pub use report::read_beneath;
 #[cfg(target_os = "linux")]
 pub use run::run;
-pub use spec::{Bind, Launcher, Spec, TREE, TreeMode, Wanted};
+pub use spec::{Bind, Launcher, NOBODY, Spec, TREE, TreeMode, Wanted};
 pub use tokio_util::sync::CancellationToken;
 pub use toolchains::{Toolchains, toolchain_binds};
 

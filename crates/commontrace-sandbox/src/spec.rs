@@ -9,6 +9,8 @@ use crate::Limits;
 
 /// Where the tree appears inside of the sandbox.
 pub const TREE: &str = "/src";
+/// The user and the group of containers whose tree belongs to root, which has no powers there.
+pub const NOBODY: u32 = 65534;
 
 /// A command and everything that it gets to see.
 ///
@@ -158,6 +160,13 @@ pub enum Wanted {
     },
     /// Nothing: the command can do whatever this process can. Limits of time and output hold.
     None,
+}
+
+impl Wanted {
+    /// Whether an engine runs the command in a container.
+    pub fn has_engine(&self) -> bool {
+        matches!(self, Self::Docker { .. } | Self::Podman { .. })
+    }
 }
 
 /// The program that enters the sandbox, and the arguments that make it do so.

@@ -11,7 +11,6 @@
 pub mod diff;
 pub mod event;
 pub mod export;
-pub mod hex;
 pub mod import;
 pub mod posted;
 pub mod session;

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Read, Write};
 
+use commontrace_core::hex;
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::{Event, hex};
+use crate::Event;
 
 /// Texts longer than this, in bytes, are kept apart.
 const LARGE: usize = 8 * 1024;

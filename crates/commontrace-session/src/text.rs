@@ -3,7 +3,7 @@
 pub use commontrace_core::text::without_ansi;
 
 /// The longest run of backticks in a text; whatever is fenced by more of them stays inside.
-pub fn longest_backticks(text: &str) -> usize {
+pub(crate) fn longest_backticks(text: &str) -> usize {
     text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sqlx::{ConnectOptions, Connection};
 
-use crate::pool::{name_file, sqlite_options};
+use crate::pool::{name_file, open_private, sqlite_options};
 use crate::{Error, Location, Store};
 
 /// Why there is no backup.
@@ -55,7 +55,12 @@ impl Store {
         partial.push(".partial");
         let partial = Path::new(&partial);
         // An empty file is as good as none to SQLite, which would not say why it cannot make one.
-        File::create(partial).map_err(cannot_write)?;
+        match std::fs::remove_file(partial) {
+            Err(err) if err.kind() != std::io::ErrorKind::NotFound => {
+                return Err(cannot_write(err));
+            }
+            _ => open_private(partial).map_err(cannot_write)?,
+        };
         let copied = vacuum_into(path, partial).await;
         let renamed = copied.and_then(|()| put_in_place(partial, target).map_err(cannot_write));
         if renamed.is_err() {

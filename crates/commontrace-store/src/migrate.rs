@@ -1,7 +1,7 @@
 //! The schema, as an append-only list of migrations that both engines run.
 
 use std::borrow::Cow;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use sqlx::migrate::{Migrate, Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
+use crate::pool::open_private;
 use crate::{Engine, Error, Result};
 
 /// Every migration ever released; entries are added at the end and never change.
@@ -181,11 +182,7 @@ impl SqliteLock {
 
     fn acquire_blocking(path: &Path) -> Result<Self> {
         let lock = path.with_extension("lock");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock)
+        let file = open_private(&lock)
             .and_then(|file| file.lock().map(|()| file))
             .map_err(|err| {
                 let outage = match err.kind() {

@@ -1,6 +1,8 @@
 //! Connecting, and the choice of engine from the address.
 
 use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -214,8 +216,21 @@ pub(crate) fn sqlite_options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
+/// Opens a file for writing, and makes it for this user alone if it is not there. SQLite itself would leave that
+/// to the umask; what it puts beside a database has the database's mode.
+pub(crate) fn open_private(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+}
+
 async fn open_sqlite(path: &Path) -> Result<Store> {
     let _lock = migrate::SqliteLock::acquire(path.to_owned()).await?;
+    // What stands in the way stands in SQLite's way too, which says more about it.
+    let _ = open_private(path);
     let options = sqlite_options(path);
     let mut writer = options
         .connect()

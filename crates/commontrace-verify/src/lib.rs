@@ -29,7 +29,6 @@ mod collect;
 pub mod decide;
 mod execute;
 pub mod git;
-mod hex;
 pub mod logs;
 pub mod outcome;
 pub mod plan;

@@ -5,6 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::runner::End;
 use crate::verdict::Status;
 
 /// The cause of a verdict.
@@ -105,6 +106,21 @@ impl fmt::Display for Reason {
 }
 
 impl Reason {
+    /// Which limit ended a command, or that it was cancelled; nothing if it ended otherwise. A limit of time has
+    /// another reason for each kind of command.
+    pub(crate) fn of_limit(end: End) -> Option<Self> {
+        match end {
+            End::OutOfMemory => Some(Self::Oom),
+            End::DiskFull => Some(Self::DiskFull),
+            // 153 is what a shell makes of the signal that the kernel sends for too large a file.
+            End::FileTooLarge | End::Exited(153) => Some(Self::FileTooLarge),
+            End::TooManyProcesses => Some(Self::TooManyProcesses),
+            End::OutputLimit => Some(Self::OutputLimit),
+            End::Cancelled => Some(Self::Cancelled),
+            End::Exited(_) | End::Signalled(_) | End::TimedOut => None,
+        }
+    }
+
     /// What happened in a run that ended with this reason, and what to do about it; the code itself for
     /// reasons that are not a run's.
     pub(crate) fn of_run(self) -> String {

@@ -7,8 +7,8 @@ use std::time::UNIX_EPOCH;
 
 use async_trait::async_trait;
 use commontrace_sandbox::{
-    Bind, Error, Launcher, Limits as SandboxLimits, Outcome, Spec, TREE, Toolchains, TreeMode,
-    Wanted,
+    Bind, Error, Launcher, Limits as SandboxLimits, NOBODY, Outcome, Spec, TREE, Toolchains,
+    TreeMode, Wanted,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -23,9 +23,6 @@ pub struct SandboxRunner {
     toolchains: Toolchains,
     engine_socket: Option<PathBuf>,
 }
-
-/// The user of containers whose tree belongs to root.
-const NOBODY: u32 = 65534;
 
 impl SandboxRunner {
     /// A runner with this isolation. The toolchains are shown besides the system's programs; an image of
@@ -47,13 +44,6 @@ impl SandboxRunner {
         self
     }
 
-    fn has_engine(&self) -> bool {
-        matches!(
-            self.isolation,
-            Wanted::Docker { .. } | Wanted::Podman { .. }
-        )
-    }
-
     fn spec(&self, job: &Job<'_>) -> Spec {
         let inside = self.inside(job.folders);
         let command = ["sh", "-c", job.command];
@@ -72,7 +62,7 @@ impl SandboxRunner {
             }
         };
         if self.isolation != Wanted::None {
-            if !self.has_engine() {
+            if !self.isolation.has_engine() {
                 spec.binds.clone_from(&self.toolchains.binds);
             }
             spec.binds.extend([
@@ -81,7 +71,7 @@ impl SandboxRunner {
                 at(&job.folders.dependencies, inside.dependencies, job.setup),
             ]);
         }
-        if !self.has_engine() {
+        if !self.isolation.has_engine() {
             spec.env.clone_from(&self.toolchains.env);
         }
         spec.engine_socket.clone_from(&self.engine_socket);
@@ -107,7 +97,7 @@ impl Runner for SandboxRunner {
     /// The isolation, and which programs there are: the places of toolchains and when packages were
     /// last added to them, or the content of the image.
     async fn identity(&self) -> String {
-        if self.has_engine() {
+        if self.isolation.has_engine() {
             // Without an answer nothing can be run either, and then nothing is kept.
             let socket = self.engine_socket.as_deref();
             let image = commontrace_sandbox::image_id(&self.isolation, socket).await;
@@ -156,7 +146,7 @@ impl Runner for SandboxRunner {
         job: &Job<'_>,
         cancel: &CancellationToken,
     ) -> Result<Finished, RunnerError> {
-        if self.has_engine() {
+        if self.isolation.has_engine() {
             hand_over(job).await?;
         }
         let mut spec = self.spec(job);

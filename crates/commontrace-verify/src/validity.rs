@@ -64,16 +64,10 @@ pub struct Evidence<'a> {
 /// Judges a run.
 #[must_use]
 pub fn judge(run: Evidence<'_>) -> Validity {
+    if let Some(limit) = Reason::of_limit(run.end) {
+        return Validity::Infrastructure(limit);
+    }
     let code = match run.end {
-        End::OutOfMemory => return Validity::Infrastructure(Reason::Oom),
-        End::DiskFull => return Validity::Infrastructure(Reason::DiskFull),
-        End::Cancelled => return Validity::Infrastructure(Reason::Cancelled),
-        // 153 is what a shell makes of the signal that the kernel sends for too large a file.
-        End::FileTooLarge | End::Exited(153) => {
-            return Validity::Infrastructure(Reason::FileTooLarge);
-        }
-        End::TooManyProcesses => return Validity::Infrastructure(Reason::TooManyProcesses),
-        End::OutputLimit => return Validity::Infrastructure(Reason::OutputLimit),
         // `timeout 60 cargo test` ends with 124; 152 is a shell's for too much processor time.
         End::TimedOut | End::Exited(124 | 152) => return Validity::TimedOut,
         End::Exited(126 | 127) if run.parsed.is_empty() => {
@@ -81,9 +75,9 @@ pub fn judge(run: Evidence<'_>) -> Validity {
         }
         // Killed, and not by a limit of ours: then by somebody who was short of memory.
         End::Exited(137) | End::Signalled(9) => return Validity::Infrastructure(Reason::Killed),
-        // A crash of the runner itself counts like a failing exit status.
-        End::Signalled(_) => -1,
         End::Exited(code) => code,
+        // A crash of the runner itself counts like a failing exit status.
+        _ => -1,
     };
     if code == 0 {
         succeeded(&run)

@@ -97,8 +97,7 @@ fn isolation(config: &Config, env: &Environment) -> Result<(Wanted, Option<PathB
 /// Returns the key that verdicts are signed with here, which is made if there is none.
 pub fn signing_key(config: &Config) -> Result<SigningKey, Failure> {
     let data = &config.storage.data_dir;
-    std::fs::create_dir_all(data)
-        .map_err(|err| Failure::new(format!("cannot make {}: {err}", data.display())))?;
+    start::create_private(data)?;
     SigningKey::load_or_create(data, &Ids::Random.random_bytes())
         .map_err(|err| Failure::new(chain(&err)))
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use commontrace_core::hex;
 use commontrace_search::embed::model_files::{
     self, ModelFilesError, Progress, Source, TOKENIZER_FILE, WEIGHTS_FILE,
 };
@@ -54,7 +55,7 @@ pub fn location(config: &Config) -> Result<Location, Failure> {
 }
 
 /// Creates a directory that only this user may look into, if it is not there.
-fn create_private(folder: &Path) -> Result<(), Failure> {
+pub fn create_private(folder: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::DirBuilderExt as _;
     if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());
@@ -301,11 +302,7 @@ pub async fn api_keys(config: &Config, store: &Store) -> Result<ApiKeys, Failure
     if let Some(pepper) = &config.server.api_key_pepper {
         return Ok(ApiKeys::new(pepper.expose().as_bytes()));
     }
-    let fresh = Ids::Random
-        .random_bytes::<32>()
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect();
+    let fresh = hex::encode(&Ids::Random.random_bytes::<32>());
     let pepper = store.meta_or_insert(PEPPER, fresh).await?;
     Ok(ApiKeys::new(pepper.as_bytes()))
 }

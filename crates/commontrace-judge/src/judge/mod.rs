@@ -22,7 +22,7 @@ use crate::judged::{
 };
 use crate::pack::Pack;
 use crate::rubric::{self, DIMENSIONS, Dimension};
-use commontrace_session::hex;
+use commontrace_core::hex;
 
 /// Further requests of a sample where the service is away or busy.
 const RETRIES: u32 = 2;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::rubric::{Dimension, HIGHEST, RUBRIC};
-use commontrace_session::hex;
+use commontrace_core::hex;
 
 /// What to do with the data.
 pub const TASK: &str =

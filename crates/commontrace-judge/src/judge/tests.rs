@@ -45,8 +45,11 @@ impl Endpoint for Scripted {
             std::future::pending::<()>().await;
         }
         let answer = self.answers.lock().expect("no panic").pop_front();
-        // What a test does not script ends the series, as the second one does where only the first matters.
-        let text = answer.unwrap_or_else(|| failing(Reason::Cancelled))?;
+        // The series without reasoning is scripted only where it matters, and ends at once elsewhere.
+        let text = answer.unwrap_or_else(|| {
+            assert!(!shows_reasoning(prompt), "asked more than is scripted");
+            failing(Reason::Cancelled)
+        })?;
         let tokens = Tokens {
             input: 1_000,
             output: 100,
@@ -66,6 +69,11 @@ fn scripted(answers: impl IntoIterator<Item = Result<String, Failure>>) -> Scrip
         asked: Mutex::default(),
         cancel_after: None,
     }
+}
+
+/// Whether a model sees what the agent said, as it does where the session is the good one.
+fn shows_reasoning(prompt: &Prompt) -> bool {
+    prompt.user.contains("Fixed: the loop")
 }
 
 /// An answer with these levels and a right quote for each.
@@ -198,9 +206,7 @@ async fn the_gap_to_a_judgement_without_the_reasoning_is_told() {
     assert_eq!(judged.dimensions[0].gap, Some(2.0));
     assert_eq!(judged.gap, Some(12.0 / 7.0));
     let asked = endpoint.asked.lock().expect("no panic").clone();
-    assert!(
-        asked[0].user.contains("Fixed: the loop") && !asked[1].user.contains("Fixed: the loop")
-    );
+    assert!(shows_reasoning(&asked[0]) && !shows_reasoning(&asked[1]));
 }
 
 #[tokio::test]

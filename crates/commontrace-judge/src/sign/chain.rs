@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::canonical::canonical;
-use commontrace_session::hex;
+use commontrace_core::hex;
 
 /// What the chain begins with; it names the way that it is made.
 pub const START: &str = "commontrace-events-1";

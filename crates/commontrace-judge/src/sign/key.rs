@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
-use commontrace_session::hex;
+use commontrace_core::hex;
 
 /// The name of the key's file in the data directory.
 pub const KEY_FILE: &str = "verdict-signing.key";

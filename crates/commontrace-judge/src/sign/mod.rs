@@ -7,7 +7,7 @@ mod canonical;
 mod chain;
 mod key;
 
-use commontrace_session::hex;
+use commontrace_core::hex;
 use ring::signature::{ED25519, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -13,12 +13,10 @@ use crate::Error;
 use crate::layout::HOST_NAME;
 use crate::outcome::Backend;
 use crate::run::Job;
-use crate::spec::{TREE, TreeMode};
+use crate::spec::{NOBODY, TREE, TreeMode};
 
 /// Where the tree is while it is copied.
 const ORIGINAL: &str = "/.tree";
-/// The user of containers whose tree belongs to root.
-const NOBODY: u32 = 65534;
 
 /// The container of this job.
 pub(super) fn describe(

@@ -10,6 +10,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use commontrace_core::hex;
 use sha2::{Digest as _, Sha256};
 
 pub use self::download::{Progress, Source, ensure};
@@ -172,14 +173,10 @@ fn sha256_of(path: &Path) -> io::Result<String> {
     let mut buffer = vec![0; 256 << 10];
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(hex(&hash.finalize())),
+            0 => return Ok(hex::encode(&hash.finalize())),
             read => hash.update(&buffer[..read]),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn io_error(action: &'static str, path: &Path, source: io::Error) -> ModelFilesError {

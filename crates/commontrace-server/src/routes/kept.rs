@@ -2,8 +2,9 @@
 //! after redaction, which comes before anything is stored.
 
 use axum::http::HeaderMap;
+use commontrace_core::hex;
+use commontrace_session::RawRef;
 use commontrace_session::stored::{self, Hash};
-use commontrace_session::{RawRef, hex};
 use commontrace_store::{EventOrder, Session, Store};
 use serde::Deserialize;
 

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use commontrace_core::UserId;
+use commontrace_core::hex;
 use commontrace_session::import::{Batch, Found, SessionKey};
 use commontrace_session::posted::is_session_id;
 use commontrace_session::stored::Blobs;
-use commontrace_session::{Event, Session, hex};
+use commontrace_session::{Event, Session};
 use commontrace_store::{Append, AppendEvents, NewEvent, NewSession, Result, Store};
 use sha2::{Digest, Sha256};
 

@@ -2,10 +2,11 @@
 //! with the record it came from, large texts apart.
 
 use commontrace_api::sessions::RuleRedaction;
+use commontrace_core::hex;
 use commontrace_redact::Summary;
 use commontrace_session::posted::{self, Posted, PostedEvents, Refusal};
 use commontrace_session::stored::{self, Blobs};
-use commontrace_session::{Event, RawRef, hex};
+use commontrace_session::{Event, RawRef};
 use commontrace_store::{NewBlob, NewEvent};
 use serde::Deserialize;
 use serde_json::Value;

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use commontrace_api::Bounded;
 use commontrace_api::finalize::{FinalizeRequest, HeldBackTest, RepoOverride, RunRequest};
 use commontrace_api::sessions::FinalizeQuery;
-use commontrace_session::hex;
+use commontrace_core::hex;
 use commontrace_session::posted::{Step, Wrong};
 use commontrace_session::stored::Blobs;
 use commontrace_store::NewBlob;

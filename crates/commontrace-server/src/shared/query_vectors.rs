@@ -3,9 +3,9 @@
 //! Under `qe:` and the hash of model and text, so that Redis never holds what somebody asked; as
 //! 32-bit floats, little-endian.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
+use commontrace_core::hex;
 use redis::AsyncCommands as _;
 use tokio::time::timeout;
 
@@ -55,12 +55,7 @@ impl QueryVectors {
 }
 
 fn key(hash: &[u8; 32]) -> String {
-    let mut key = String::with_capacity(3 + 2 * hash.len());
-    key.push_str("qe:");
-    for byte in hash {
-        write!(key, "{byte:02x}").expect("writing to a string cannot fail");
-    }
-    key
+    format!("qe:{}", hex::encode(hash))
 }
 
 fn encode(vector: &[f32]) -> Vec<u8> {

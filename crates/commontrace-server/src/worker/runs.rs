@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use commontrace_store::{ClaimedRun, Engine, Result, RunEnd, RunHold, RunState, Store};
+use commontrace_store::{ClaimedRun, Result, RunEnd, RunHold, RunState, Store};
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -33,12 +33,6 @@ pub async fn run(app: App) {
     let Some(examiner) = app.examiner.clone() else {
         return;
     };
-    if app.store.engine() == Engine::Sqlite {
-        // One process has the embedded store at a time: whoever held a lease has ended.
-        if let Err(err) = app.store.return_all_runs().await {
-            tracing::warn!(error = %chain(&err), "runs of before wait for their leases: {err}");
-        }
-    }
     let mut at_once = JoinSet::new();
     for _ in 0..app.settings.parallel_runs {
         at_once.spawn(work_off(app.clone(), Arc::clone(&examiner)));

@@ -86,19 +86,21 @@ impl TestApp {
         }
     }
 
-    /// Another node of this server, on the same store.
+    /// Another node of this server, on the same store, that examines sessions as this one does.
     pub async fn another_node(&self) -> App {
         let store = Store::open(&self.location).await.unwrap();
         let store = store.making_documents(MAKE_DOCUMENT);
         let search = Search::new(&store, None, None, Ids::Random.uuid());
-        let app = App::new(Parts::new(
+        let parts = Parts::new(
             store,
             Clock::manual(noon()),
             Ids::seeded(1),
             ApiKeys::new(b"pepper"),
             search,
             ServerSettings::default(),
-        ));
+        );
+        let examiner = self.app.examiner.clone();
+        let app = App::new(Parts { examiner, ..parts });
         app.lifecycle.mark_ready();
         app
     }

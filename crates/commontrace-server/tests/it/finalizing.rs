@@ -361,6 +361,26 @@ async fn as_many_sessions_are_examined_at_a_time_as_the_operator_allows(
     }
 }
 
+#[rstest]
+#[tokio::test]
+async fn a_process_that_starts_leaves_the_run_of_a_living_one_alone(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let (app, examiner) = scripted(engine, Script::Wait).await;
+    let ada = app.user("ada").await;
+    let first = ask(&ada, &session(&ada).await).await;
+    examiner.waiting.notified().await;
+    let second = ask(&ada, &session(&ada).await).await;
+    tokio::spawn(runs::run(app.another_node().await));
+    // It takes the run that has waited longest and that nobody has.
+    while examiner.verified.load(Ordering::Relaxed) < 2 {
+        tokio::task::yield_now().await;
+    }
+    for run in [first, second] {
+        assert_ne!(ada.get(&run).await.ok()["state"], "queued");
+    }
+}
+
 #[tokio::test]
 async fn a_worker_that_is_stopped_gives_its_run_back() {
     let (app, examiner) = scripted(Sqlite, Script::Wait).await;

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::ops::Range;
 
+use commontrace_core::hex;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::Export;
-use crate::{Actor, Body, Event, diff, hex};
+use crate::{Actor, Body, Event, diff};
 
 /// The longest model id that the format allows.
 const LONGEST_MODEL: usize = 250;

@@ -6,11 +6,12 @@
 
 use std::io::{self, Write};
 
+use commontrace_core::hex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Dimension, Export};
-use crate::{Event, hex};
+use crate::Event;
 
 /// The conventions that the attributes follow.
 const SCHEMA: &str = "https://opentelemetry.io/schemas/1.38.0";

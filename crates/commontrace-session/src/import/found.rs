@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use commontrace_core::hex;
 use sha2::{Digest, Sha256};
 
-use crate::{Event, RawRef, Session, hex};
+use crate::{Event, RawRef, Session};
 
 /// A session, as the tool that recorded it names it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

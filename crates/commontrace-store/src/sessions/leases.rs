@@ -120,18 +120,6 @@ impl Store {
         .await
     }
 
-    /// Gives back all runs under lease. Only for whoever knows that no other process can hold one.
-    pub async fn return_all_runs(&self) -> Result<()> {
-        execute!(
-            self,
-            sqlx::query(
-                "UPDATE session_runs SET lease = NULL, leased_until = NULL
-                 WHERE finished_at IS NULL AND leased_until IS NOT NULL"
-            )
-        )
-        .map(drop)
-    }
-
     /// Lets a lease last until `now + lease_for` and says where the run is.
     pub async fn renew_run(
         &self,

@@ -1,5 +1,6 @@
 //! Opening and closing: several at once, after a newer version, and what cannot be opened says why.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use commontrace_store::Engine::{self, Postgres, Sqlite};
@@ -51,6 +52,33 @@ async fn processes_that_open_an_empty_store_at_once_all_come_up(
             String::from_utf8_lossy(&output.stderr)
         );
     }
+}
+
+#[tokio::test]
+async fn all_files_of_a_store_and_of_its_backup_are_for_this_user_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let location = Location::File(dir.path().join("store.db"));
+    let store = Store::open(&location).await.unwrap();
+    let copy = dir.path().join("copy.db");
+    Store::backup(&location, &copy).await.unwrap();
+    let mut modes: Vec<(String, u32)> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+            (entry.file_name().into_string().unwrap(), mode)
+        })
+        .collect();
+    modes.sort();
+    let names = [
+        "copy.db",
+        "store.db",
+        "store.db-shm",
+        "store.db-wal",
+        "store.lock",
+    ];
+    assert_eq!(modes, names.map(|name| (name.to_owned(), 0o600)));
+    store.close().await;
 }
 
 #[rstest]

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
+use commontrace_core::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::GitError;
-use crate::hex;
 use crate::reason::Reason;
 
 /// A way of fetching.

@@ -3,12 +3,12 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
+use commontrace_core::hex;
 use sha2::{Digest, Sha256};
 
 use super::{
     Confidence, MAX_DETAIL_BYTES, MAX_ID_BYTES, MAX_RESULTS, MAX_WARNINGS, Parsed, Source,
 };
-use crate::hex;
 use crate::outcome::{Outcome, TestResult, Totals};
 
 /// Takes results one by one, in any order.

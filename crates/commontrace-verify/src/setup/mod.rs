@@ -9,10 +9,10 @@ mod place;
 
 use std::path::Path;
 
+use commontrace_core::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::hex;
 use crate::runner::Folders;
 
 pub use added::{keep_added, paths, put_added};

@@ -17,8 +17,10 @@ pub mod sessions;
 pub mod verify;
 pub mod worker;
 
+use std::fs::File;
 use std::future::Future;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Read, Write as _};
+use std::path::Path;
 
 use commontrace_server::error::chain;
 use commontrace_server::logging;
@@ -59,7 +61,7 @@ pub fn init_logging(
         LogFormat::Pretty => logging::Format::Pretty,
         LogFormat::Json => logging::Format::Json,
     };
-    let colour = std::io::stderr().is_terminal() && !env.contains_key("NO_COLOR");
+    let colour = io::stderr().is_terminal() && !env.contains_key("NO_COLOR");
     logging::init(format, &log_filter(config), colour, listeners)
         .map_err(|err| Failure::new(chain(&err)))?;
     let file = config
@@ -86,14 +88,33 @@ fn log_filter(config: &Config) -> String {
 
 /// Prints one line of a command's answer. A reader that has gone away is not an error.
 pub fn say(line: impl std::fmt::Display) {
-    use std::io::Write as _;
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+    let _ = writeln!(io::stdout().lock(), "{line}");
 }
 
 /// Prints one line to standard error, where what goes wrong or goes on is told.
 pub fn complain(line: &str) {
-    use std::io::Write as _;
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Reads a text of at most `longest` bytes, from standard input if the path is `-`. Returns what to call it,
+/// too.
+pub fn read_text(path: &Path, longest: usize) -> Result<(String, String), Failure> {
+    let mut text = String::new();
+    let mut read = |from: &mut dyn Read| from.take(longest as u64 + 1).read_to_string(&mut text);
+    let (name, read) = if path == Path::new("-") {
+        ("standard input".to_owned(), read(&mut io::stdin().lock()))
+    } else {
+        let read = File::open(path).and_then(|mut file| read(&mut file));
+        (path.display().to_string(), read)
+    };
+    read.map_err(|err| Failure::unreadable(Path::new(&name), &err))?;
+    if text.len() > longest {
+        return Err(Failure::new(format!(
+            "{name} is longer than {} MiB, which is the most that is read here",
+            longest >> 20
+        )));
+    }
+    Ok((name, text))
 }
 
 /// Begins to listen for SIGINT and SIGTERM, and returns what waits for the first of them.

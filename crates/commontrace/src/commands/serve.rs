@@ -144,12 +144,12 @@ fn refuse_strangers(config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The embedded store is for one process, so nobody else could do the work.
+/// Workers are for PostgreSQL, so nobody else would do the work of an embedded store.
 fn refuse_embedded(config: &Config) -> Result<(), Failure> {
     match start::location(config)? {
         Location::Server(_) => Ok(()),
         Location::File(path) => Err(Failure::new(format!(
-            "nobody would embed the traces in {}: no worker can reach the embedded store",
+            "nobody would embed the traces in {}: an embedded store has no workers of its own",
             path.display()
         ))
         .hint("leave --no-worker out, or set DATABASE_URL to a PostgreSQL database")),

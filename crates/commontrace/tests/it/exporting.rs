@@ -82,7 +82,7 @@ async fn a_trajectory_is_checked_and_what_is_wrong_is_named_with_its_place() {
     let ran = place.run_with_input(&validate, b"{").await;
     ran.failed(1, &["standard input", "no JSON document", "line 1"]);
     let ran = place.run(&["sessions", "validate", "nowhere.json"]).await;
-    ran.failed(1, &["cannot read nowhere.json"]);
+    ran.failed(1, &["no file or folder nowhere.json"]);
 }
 
 #[tokio::test]

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
+use commontrace_core::hex;
 use reqwest::{Client, StatusCode};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
-use super::{FILES, ModelFile, ModelFilesError, hex, io_error, verify_files};
+use super::{FILES, ModelFile, ModelFilesError, io_error, verify_files};
 
 /// Held while downloading, so that two processes with one folder do not do it twice.
 const LOCK_FILE: &str = ".download.lock";
@@ -214,7 +215,7 @@ async fn receive(
     // Without this a power cut after the rename could leave a file of zeros under its name.
     output.sync_all().await.map_err(disk)?;
 
-    let found = hex(&hash.finalize());
+    let found = hex::encode(&hash.finalize());
     if found != file.sha256 {
         return Err(Failed::Final(format!(
             "its SHA-256 is {found}, expected {} ({received} of {} bytes)",

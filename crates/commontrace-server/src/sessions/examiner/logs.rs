@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use commontrace_core::SessionKey;
-use commontrace_session::hex;
+use commontrace_core::hex;
 use commontrace_session::stored::{Blobs, Hash};
 use commontrace_store::Store;
 use commontrace_verify::logs::{KeptLog, Logs};

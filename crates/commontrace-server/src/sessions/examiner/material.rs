@@ -2,9 +2,10 @@
 //! its edits.
 
 use commontrace_api::finalize::HeldBackTest;
+use commontrace_core::hex;
 use commontrace_judge::sign::Chain;
 use commontrace_session::stored::{self, Hash};
-use commontrace_session::{Body, Event, hex};
+use commontrace_session::{Body, Event};
 use commontrace_verify::git::{Edit, Replacement};
 use sha2::{Digest, Sha256};
 

@@ -4,8 +4,6 @@
 mod compare;
 mod rerun;
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use commontrace_judge::sign::{Fault, KEY_FILE, PublicKey, SignedVerdict, check_signature};
@@ -14,15 +12,15 @@ use commontrace_server::sessions::EventReader;
 use commontrace_store::{Session, Store};
 use serde_json::Value;
 
-use super::say;
 use super::sessions::{Owner, events};
+use super::{read_text, say};
 use crate::config::{Config, Environment};
 use crate::examiner;
 use crate::failure::Failure;
 use crate::start;
 
 /// The most bytes of a verdict.
-const LONGEST: u64 = 64 << 20;
+const LONGEST: usize = 64 << 20;
 
 /// What to verify, and how far.
 #[derive(Debug, clap::Args)]
@@ -100,20 +98,9 @@ async fn compare_events(
 
 /// Reads a signed verdict, also where it is part of an answer about its run or about a trace's evidence.
 fn read(path: &Path) -> Result<SignedVerdict, Failure> {
-    let place = if path == Path::new("-") {
-        "standard input".to_owned()
-    } else {
-        path.display().to_string()
-    };
-    let mut text = String::new();
-    let read = if path == Path::new("-") {
-        io::stdin().lock().take(LONGEST).read_to_string(&mut text)
-    } else {
-        File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text))
-    };
-    read.map_err(|err| Failure::unreadable(Path::new(&place), &err))?;
+    let (name, text) = read_text(path, LONGEST)?;
     let wrong = |what: String| {
-        Failure::new(format!("{place} holds no signed verdict: {what}"))
+        Failure::new(format!("{name} holds no signed verdict: {what}"))
             .hint("GET /traces/ID/runs/RUN and GET /api/v1/traces/ID/evidence answer with one")
     };
     let mut value: Value = serde_json::from_str(&text).map_err(|err| wrong(err.to_string()))?;
