@@ -5,9 +5,11 @@
 mod command;
 pub mod commons;
 pub mod event;
+pub mod facts;
 mod failure;
 mod fields;
 pub mod history;
 pub mod host;
 pub mod hosts;
+pub mod respond;
 mod text;

@@ -105,7 +105,7 @@ pub struct Owned {
 }
 
 /// What the exit code of a line tells of the part at this place.
-pub(crate) fn owned(parts: &[Part<'_>], at: usize) -> Owned {
+pub fn owned(parts: &[Part<'_>], at: usize) -> Owned {
     let sets = |option: &str| {
         parts.iter().any(|part| {
             let mut words = part.text.split_whitespace();

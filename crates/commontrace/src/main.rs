@@ -32,6 +32,8 @@ struct Cli {
 enum Command {
     /// Run the server
     Serve(commands::serve::Args),
+    /// Answer an event of a coding agent's host: known failures and how they were solved
+    Hook(commands::hook::Args),
     /// Connect a coding agent: the Model Context Protocol on standard input and output
     Mcp,
     /// Embed and tidy up for servers that leave it to workers
@@ -81,15 +83,16 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let env = config::environment();
-    let config = Config::load(&cli.settings, &env);
+    let config = || Config::load(&cli.settings, &env);
     let command = match cli.command {
-        Command::Doctor => return commands::block_on(commands::doctor::run(config)),
+        Command::Doctor => return commands::block_on(commands::doctor::run(config())),
+        Command::Hook(args) => return Ok(commands::hook::run(&cli.settings, &env, &args)),
         Command::Sandbox(command) => {
             return commands::block_on(commands::sandbox::run(command, env));
         }
         command => command,
     };
-    let config = config?;
+    let config = config()?;
     // Only what runs for long has something to tell.
     let (telemetry, listeners) = match command {
         Command::Serve(_) | Command::Worker => Telemetry::start(&config.telemetry, &env)?,
@@ -114,7 +117,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Admin(command) => commands::block_on(commands::admin::run(config, command)),
         Command::Config(command) => commands::config::run(&config, &command),
         Command::Health(args) => commands::block_on(commands::health::run(config, args)),
-        Command::Doctor | Command::Sandbox(_) => {
+        Command::Doctor | Command::Sandbox(_) | Command::Hook(_) => {
             unreachable!("handled above, before the settings had to be good")
         }
     };

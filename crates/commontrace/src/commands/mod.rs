@@ -5,6 +5,7 @@ pub mod backup;
 pub mod config;
 pub mod doctor;
 pub mod health;
+pub mod hook;
 pub mod import_seeds;
 pub mod jobs;
 pub mod judge;
