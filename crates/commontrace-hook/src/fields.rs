@@ -42,7 +42,7 @@ impl<'v> Fields<'v> {
 
 /// Returns a text, or the texts of a list or of an object's members that carry what was printed, in lines.
 pub fn printed(value: &Value) -> String {
-    const PARTS: [&str; 9] = [
+    const PARTS: [&str; 10] = [
         "stdout",
         "stderr",
         "output",
@@ -52,6 +52,7 @@ pub fn printed(value: &Value) -> String {
         "message",
         "llmContent",
         "textResultForLlm",
+        "text_result_for_llm",
     ];
     match value {
         Value::String(text) => text.clone(),

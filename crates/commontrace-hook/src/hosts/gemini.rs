@@ -53,6 +53,10 @@ fn used(fields: Fields<'_>) -> Result<What, Ignored> {
         .and_then(Fields::of)
         .and_then(|response| response.any(&["llmContent", "returnDisplay"]));
     let text = shown.map(printed).unwrap_or_default();
+    // By the user, or because it took too long: nothing was found out.
+    if text.starts_with("Command was ") && error.is_none() {
+        return Err(Ignored::OfNoInterest);
+    }
     let told = Told::of(&text);
     let code = told.code;
     Ok(What::Ran(Ran {
