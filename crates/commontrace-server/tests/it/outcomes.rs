@@ -255,7 +255,7 @@ async fn what_is_no_report_is_refused_and_says_why(#[values(Sqlite, Postgres)] e
 #[rstest]
 #[tokio::test]
 async fn what_a_report_says_is_redacted(#[values(Sqlite, Postgres)] engine: Engine) {
-    let (app, ada, bob, trace) = contributed(engine).await;
+    let (_app, ada, bob, trace) = contributed(engine).await;
     bob.reads(&trace).await;
     let secret = "postgres://app:hunter2secret@db.internal/app";
     let report =
