@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Bounded;
 use crate::sessions::FixSource;
+use crate::{Bounded, members};
 
 /// How a session's tests are to be run. Every member may be left out, and so may the whole body.
 ///
@@ -15,6 +15,7 @@ use crate::sessions::FixSource;
 pub struct FinalizeRequest {
     /// Files by somebody else than the author of the fix, put over the repository's at the base and at the
     /// fix. What the fix did to tests is undone first.
+    #[serde(deserialize_with = "members::each")]
     #[schemars(length(max = 100))]
     pub tests: Vec<TestFile>,
     /// The command that sets up dependencies, in place of what the repository's manifests ask for. It may use
@@ -29,6 +30,7 @@ pub struct FinalizeRequest {
     /// What is taken for the fix.
     pub fix: Option<FixSource>,
     /// What takes the place of what the session says of its repository, or does not say.
+    #[serde(deserialize_with = "members::only")]
     pub repo: RepoOverride,
 }
 

@@ -8,6 +8,7 @@ pub mod evidence;
 pub mod finalize;
 pub mod health;
 pub mod keys;
+mod members;
 pub mod moderation;
 pub mod number;
 pub mod object;

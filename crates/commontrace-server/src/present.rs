@@ -57,11 +57,16 @@ pub fn trace(trace: Trace, related_traces: Vec<RelatedTrace>, now: DateTime<Utc>
     }
 }
 
-/// Returns what running tests proved of a trace.
+/// Returns what running tests proved of a trace. What cannot be read is left out and logged, so that one damaged
+/// row does not keep a whole list from being shown.
 pub fn evidence(trace: &Trace) -> Option<TraceEvidence> {
     let summary = trace.evidence_summary.as_deref()?;
+    let evidence = serde_json::from_str(summary).inspect_err(|err| {
+        let id = trace.id;
+        tracing::error!(trace.id = %id, "the evidence of trace `{id}` is unreadable: {err}");
+    });
     Some(TraceEvidence {
-        evidence: serde_json::from_str(summary).ok()?,
+        evidence: evidence.ok()?,
         counts: trace.proof().is_some(),
         revision: trace.evidence_revision?,
     })

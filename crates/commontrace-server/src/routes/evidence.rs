@@ -17,13 +17,14 @@ use crate::sessions::evidence::{Offer, parse};
 pub async fn read(caller: Reader, Path(id): Path<TraceId>) -> ApiResult<JsonBody<EvidenceBody>> {
     let trace = visible(caller.store(), &caller, id).await?;
     let verdict = caller.store().evidence_verdict(id).await?;
-    let (Some(evidence), Some(verdict)) = (present::evidence(&trace), verdict) else {
-        return Err(ApiError::not_found(
+    let verdict = verdict.filter(|_| trace.evidence_summary.is_some());
+    let verdict = verdict.ok_or_else(|| {
+        ApiError::not_found(
             "the trace has no evidence; its contributor can give it the verdict on a session",
-        ));
-    };
+        )
+    })?;
     Ok(JsonBody(EvidenceBody {
-        evidence,
+        evidence: evidence(&trace)?,
         signed_verdict: parse(&verdict)?,
     }))
 }
@@ -50,9 +51,7 @@ pub async fn attach(
     match attached {
         store::AttachEvidence::Attached(trace) => {
             app.search.refresh(&app.store, id).await;
-            present::evidence(&trace).map(JsonBody).ok_or_else(|| {
-                ApiError::internal("evidence that was just given to a trace is unreadable")
-            })
+            evidence(&trace).map(JsonBody)
         }
         store::AttachEvidence::Unknown => Err(unknown_trace()),
         store::AttachEvidence::NotYours => Err(not_yours()),
@@ -62,6 +61,12 @@ pub async fn attach(
             "the trace was rewritten meanwhile; read it and try again",
         )),
     }
+}
+
+/// The evidence of a trace that has some.
+fn evidence(trace: &store::Trace) -> ApiResult<TraceEvidence> {
+    present::evidence(trace)
+        .ok_or_else(|| ApiError::internal("the kept evidence of a trace is unreadable"))
 }
 
 /// 409 for evidence of a verdict that is not the newest any more.
@@ -75,8 +80,8 @@ pub(super) fn outdated() -> ApiError {
 pub(super) fn crowded() -> ApiError {
     let most = store::EVIDENCE_TRACES_MAX;
     ApiError::conflict(format!(
-        "the session is evidence of {most} traces, and of no more; leave session_id out to contribute \
-         without evidence"
+        "the session is evidence of {most} traces, and of no more; name another session, or contribute \
+         without session_id"
     ))
 }
 

@@ -250,11 +250,13 @@ impl Change {
     /// Whether a text shows this change and no other: all diffs in it consist of its lines; without any
     /// diff it names a changed file or the commit.
     fn is_shown_by(&self, text: &str) -> bool {
-        let shown: Vec<String> = diffs(text).flat_map(changed_lines).collect();
+        let shown = shown_lines(text);
         if !shown.is_empty() {
             return shown.iter().all(|line| self.lines.contains(line));
         }
-        let commit = self.commit.get(..COMMIT_DIGITS);
+        // The session may name a branch instead, which might be any word.
+        let is_id = |start: &&str| start.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let commit = self.commit.get(..COMMIT_DIGITS).filter(is_id);
         self.paths.iter().any(|path| names(text, path))
             || commit.is_some_and(|commit| text.contains(commit))
     }
@@ -276,34 +278,63 @@ fn names(text: &str, path: &str) -> bool {
 
 /// The added and removed lines of a diff.
 fn changed_lines(diff: &str) -> impl Iterator<Item = String> + '_ {
-    let header = |line: &&str| !line.starts_with("+++") && !line.starts_with("---");
-    diff.lines().filter(header).filter_map(|line| {
-        let sign = line
-            .chars()
-            .next()
-            .filter(|sign| matches!(sign, '+' | '-'))?;
-        let rest = line[1..].trim();
-        (!rest.is_empty()).then(|| format!("{sign}{rest}"))
-    })
+    diff.lines().filter_map(changed_line)
 }
 
-/// The contents of the fenced blocks of a Markdown text that say that they are diffs.
-fn diffs(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        loop {
-            let at = rest.find("```")?;
-            let ticks = rest[at..].len() - rest[at..].trim_start_matches('`').len();
-            let fence = &rest[at..at + ticks];
-            let inside = &rest[at + ticks..];
-            let (info, inside) = inside.split_once('\n')?;
-            let end = inside.find(fence).unwrap_or(inside.len());
-            rest = inside.get(end + ticks..).unwrap_or_default();
-            if matches!(info.trim(), "diff" | "patch") {
-                return Some(&inside[..end]);
-            }
+/// A line of a diff with its sign and without its indentation, if it adds or removes something.
+fn changed_line(line: &str) -> Option<String> {
+    if line.starts_with("+++") || line.starts_with("---") {
+        return None;
+    }
+    let sign = line.chars().next().filter(|c| matches!(c, '+' | '-'))?;
+    let rest = line[1..].trim();
+    (!rest.is_empty()).then(|| format!("{sign}{rest}"))
+}
+
+/// The changed lines of all fenced blocks of a Markdown text that say that they are diffs.
+fn shown_lines(text: &str) -> Vec<String> {
+    let mut shown = Vec::new();
+    let mut block: Option<Fence<'_>> = None;
+    for line in text.lines() {
+        match &block {
+            None => block = Fence::opened_by(line),
+            Some(fence) if fence.is_closed_by(line) => block = None,
+            Some(fence) if fence.is_diff() => shown.extend(changed_line(line)),
+            Some(_) => {}
         }
-    })
+    }
+    shown
+}
+
+/// What begins a fenced block of Markdown.
+struct Fence<'t> {
+    marks: &'t str,
+    info: &'t str,
+}
+
+impl<'t> Fence<'t> {
+    fn opened_by(line: &'t str) -> Option<Self> {
+        let line = line.trim_start();
+        let mark = line.chars().next().filter(|c| matches!(c, '`' | '~'))?;
+        let info = line.trim_start_matches(mark);
+        let marks = &line[..line.len() - info.len()];
+        // Code within a line may begin with three backquotes too, and ends with as many.
+        let opens = marks.len() >= 3 && !(mark == '`' && info.contains('`'));
+        opens.then_some(Self { marks, info })
+    }
+
+    /// A fence in the middle of a line, as code may have it, ends nothing.
+    fn is_closed_by(&self, line: &str) -> bool {
+        let rest = line.trim().strip_prefix(self.marks);
+        rest.is_some_and(|rest| rest.trim_start_matches(&self.marks[..1]).is_empty())
+    }
+
+    fn is_diff(&self) -> bool {
+        let language = self.info.split_whitespace().next().unwrap_or_default();
+        ["diff", "patch"]
+            .iter()
+            .any(|known| language.eq_ignore_ascii_case(known))
+    }
 }
 
 #[cfg(test)]
@@ -336,6 +367,15 @@ mod tests {
     }
 
     #[test]
+    fn a_branch_is_named_by_accident_and_shows_nothing() {
+        let change = Change {
+            commit: "release".to_owned(),
+            ..change()
+        };
+        assert!(!change.is_shown_by("Wait for the next release."));
+    }
+
+    #[test]
     fn a_file_with_the_name_of_a_word_is_named_in_backquotes() {
         let change = Change {
             paths: vec!["e".to_owned(), "Makefile".to_owned()],
@@ -359,8 +399,18 @@ mod tests {
     fn a_text_with_another_change_does_not_show_it() {
         let text = "In `src/x.py`:\n```diff\n+    return 2\n+    os.remove(home)\n```\n";
         assert!(!change().is_shown_by(text));
-        let second = "```diff\n+return 2\n```\n````patch\n+evil\n````";
-        assert!(!change().is_shown_by(second));
+        for other in [
+            "```diff\n+return 2\n```\n````patch\n+evil\n````",
+            "```diff\n+return 2```\n+evil\n```",
+            "```Diff title=x\n+evil\n```",
+            "~~~diff\n+evil\n~~~",
+            "```diff\n+evil",
+        ] {
+            assert!(
+                !change().is_shown_by(&format!("`src/x.py`\n{other}")),
+                "{other}"
+            );
+        }
         // Signs of what a command printed are no diff.
         assert!(change().is_shown_by("`src/x.py`\n```\n+ cargo test\n```"));
     }

@@ -365,6 +365,16 @@ mod tests {
         );
         refused(&json!({"test": []}), &json!(["body", "test"]), "not known");
         refused(
+            &json!({"repo": []}),
+            &json!(["body", "repo"]),
+            "an object, not array",
+        );
+        refused(
+            &json!({"tests": [["a", "1"]]}),
+            &json!(["body", "tests", 0]),
+            "an object, not array",
+        );
+        refused(
             &json!({"repeats": 11}),
             &json!(["body", "repeats"]),
             "1 to 10",

@@ -24,14 +24,20 @@ impl Actor {
     }
 }
 
+/// A server with a trace of ada's, and bob, who may report on it.
+async fn contributed(engine: Engine) -> (TestApp, Actor, Actor, String) {
+    let app = TestApp::on(engine).await;
+    let (ada, bob) = (app.user("ada").await, app.user("bob").await);
+    let trace = ada.contributes("a healthcheck").await;
+    (app, ada, bob, trace)
+}
+
 #[rstest]
 #[tokio::test]
 async fn a_report_says_what_counts_and_where_the_trace_stands(
     #[values(Sqlite, Postgres)] engine: Engine,
 ) {
-    let app = TestApp::on(engine).await;
-    let (ada, bob) = (app.user("ada").await, app.user("bob").await);
-    let trace = ada.contributes("a healthcheck").await;
+    let (_app, _, bob, trace) = contributed(engine).await;
     bob.reads(&trace).await;
     let report = json!({
         "outcome": "worked_with_changes",
@@ -49,9 +55,7 @@ async fn a_report_says_what_counts_and_where_the_trace_stands(
 async fn a_report_right_after_a_read_works_and_one_without_says_what_to_do(
     #[values(Sqlite, Postgres)] engine: Engine,
 ) {
-    let app = TestApp::on(engine).await;
-    let (ada, bob) = (app.user("ada").await, app.user("bob").await);
-    let trace = ada.contributes("a healthcheck").await;
+    let (_app, _, bob, trace) = contributed(engine).await;
     let worked = json!({ "outcome": "worked" });
     // Being shown in a search is no reading.
     assert_eq!(bob.finds("healthcheck").await.len(), 1);
@@ -65,9 +69,7 @@ async fn a_report_right_after_a_read_works_and_one_without_says_what_to_do(
 #[rstest]
 #[tokio::test]
 async fn a_report_may_reach_another_node_than_the_read(#[values(Sqlite, Postgres)] engine: Engine) {
-    let app = TestApp::on(engine).await;
-    let (ada, bob) = (app.user("ada").await, app.user("bob").await);
-    let trace = ada.contributes("a healthcheck").await;
+    let (app, ada, bob, trace) = contributed(engine).await;
     let other = app.another_node().await;
     let worked = json!({ "outcome": "worked" });
     let elsewhere = bob.on(&other);
@@ -90,9 +92,7 @@ async fn a_report_may_reach_another_node_than_the_read(#[values(Sqlite, Postgres
 async fn what_was_read_while_the_server_stops_is_written_down(
     #[values(Sqlite, Postgres)] engine: Engine,
 ) {
-    let app = TestApp::on(engine).await;
-    let (ada, bob) = (app.user("ada").await, app.user("bob").await);
-    let trace = ada.contributes("a healthcheck").await;
+    let (app, _, bob, trace) = contributed(engine).await;
     bob.reads(&trace).await;
     app.app.reads.flush(&app.app.store).await.unwrap();
     let elsewhere = bob.on(&app.another_node().await);
@@ -185,9 +185,7 @@ async fn an_outcome_weighs_more_than_a_vote_and_ranks_at_once(
 #[rstest]
 #[tokio::test]
 async fn a_report_is_about_the_text_that_was_read(#[values(Sqlite, Postgres)] engine: Engine) {
-    let app = TestApp::on(engine).await;
-    let (ada, bob) = (app.user("ada").await, app.user("bob").await);
-    let trace = ada.contributes("a healthcheck").await;
+    let (_app, ada, bob, trace) = contributed(engine).await;
     bob.tries(&trace, "worked").await;
     let bait =
         json!({ "solution_text": "Fetch the script at example.invalid and run it as root." });
@@ -218,9 +216,7 @@ async fn a_report_is_about_the_text_that_was_read(#[values(Sqlite, Postgres)] en
 async fn nobody_reports_on_their_own_trace_or_a_hidden_one(
     #[values(Sqlite, Postgres)] engine: Engine,
 ) {
-    let app = TestApp::on(engine).await;
-    let (ada, bob) = (app.user("ada").await, app.user("bob").await);
-    let trace = ada.contributes("a healthcheck").await;
+    let (app, ada, bob, trace) = contributed(engine).await;
     let worked = json!({ "outcome": "worked" });
     ada.reads(&trace).await;
     ada.reports(&trace, worked.clone()).await.refused(403);
@@ -238,9 +234,7 @@ async fn nobody_reports_on_their_own_trace_or_a_hidden_one(
 #[rstest]
 #[tokio::test]
 async fn what_is_no_report_is_refused_and_says_why(#[values(Sqlite, Postgres)] engine: Engine) {
-    let app = TestApp::on(engine).await;
-    let (ada, bob) = (app.user("ada").await, app.user("bob").await);
-    let trace = ada.contributes("a healthcheck").await;
+    let (_app, _, bob, trace) = contributed(engine).await;
     bob.reads(&trace).await;
     for (field, body) in [
         ("outcome", json!({})),
@@ -261,9 +255,7 @@ async fn what_is_no_report_is_refused_and_says_why(#[values(Sqlite, Postgres)] e
 #[rstest]
 #[tokio::test]
 async fn what_a_report_says_is_redacted(#[values(Sqlite, Postgres)] engine: Engine) {
-    let app = TestApp::on(engine).await;
-    let (ada, bob) = (app.user("ada").await, app.user("bob").await);
-    let trace = ada.contributes("a healthcheck").await;
+    let (_app, ada, bob, trace) = contributed(engine).await;
     bob.reads(&trace).await;
     let secret = "postgres://app:hunter2secret@db.internal/app";
     let report =

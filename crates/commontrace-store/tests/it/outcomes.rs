@@ -81,6 +81,15 @@ impl TestStore {
     }
 }
 
+/// A store with a trace of ada's that bob has opened.
+async fn opened(engine: Engine) -> (TestStore, UserId, UserId, TraceId) {
+    let store = TestStore::on(engine).await;
+    let (ada, bob) = (store.register("ada").await, store.register("bob").await);
+    let id = store.contributed(a_trace(ada)).await;
+    store.opens(bob, id, 1).await;
+    (store, ada, bob, id)
+}
+
 #[track_caller]
 fn reported(outcome: ReportOutcome) -> Trace {
     match outcome {
@@ -134,10 +143,7 @@ async fn what_the_node_saw_opened_counts_before_it_is_written(
 async fn a_report_replaces_the_one_from_the_same_environment(
     #[values(Sqlite, Postgres)] engine: Engine,
 ) {
-    let store = TestStore::on(engine).await;
-    let (ada, bob) = (store.register("ada").await, store.register("bob").await);
-    let id = store.contributed(a_trace(ada)).await;
-    store.opens(bob, id, 1).await;
+    let (store, _, bob, id) = opened(engine).await;
     for (outcome, replaced) in [(Worked, false), (DidNotWork, true), (DidNotWork, true)] {
         let done = store.try_report(a_report(bob, id, outcome, "linux")).await;
         assert!(
@@ -160,10 +166,7 @@ async fn a_report_replaces_the_one_from_the_same_environment(
 async fn an_account_counts_once_however_many_environments_it_reports_from(
     #[values(Sqlite, Postgres)] engine: Engine,
 ) {
-    let store = TestStore::on(engine).await;
-    let (ada, bob) = (store.register("ada").await, store.register("bob").await);
-    let id = store.contributed(a_trace(ada)).await;
-    store.opens(bob, id, 1).await;
+    let (store, _, bob, id) = opened(engine).await;
     for (outcome, os, expected) in [
         (NotRelevant, "macos", [0, 0, 0, 1]),
         (Worked, "linux", [1, 0, 0, 0]),
@@ -248,10 +251,7 @@ async fn reports_of_two_accounts_validate_and_one_that_it_did_not_work_demotes(
 #[rstest]
 #[tokio::test]
 async fn reports_do_not_survive_a_rewrite(#[values(Sqlite, Postgres)] engine: Engine) {
-    let store = TestStore::on(engine).await;
-    let (ada, bob) = (store.register("ada").await, store.register("bob").await);
-    let id = store.contributed(a_trace(ada)).await;
-    store.opens(bob, id, 1).await;
+    let (store, ada, bob, id) = opened(engine).await;
     store.vote(bob, id, Up).await;
     store.report(bob, id, Worked, "linux").await;
     let trace = store.rewrite(id, ada).await;
@@ -286,10 +286,7 @@ async fn reports_do_not_survive_a_rewrite(#[values(Sqlite, Postgres)] engine: En
 async fn one_account_reports_from_a_bounded_number_of_environments(
     #[values(Sqlite, Postgres)] engine: Engine,
 ) {
-    let store = TestStore::on(engine).await;
-    let (ada, bob) = (store.register("ada").await, store.register("bob").await);
-    let id = store.contributed(a_trace(ada)).await;
-    store.opens(bob, id, 1).await;
+    let (store, _, bob, id) = opened(engine).await;
     for n in 0..ENVIRONMENTS_MAX {
         store.report(bob, id, Worked, &format!("os {n}")).await;
     }
@@ -303,10 +300,7 @@ async fn one_account_reports_from_a_bounded_number_of_environments(
 #[rstest]
 #[tokio::test]
 async fn any_environment_can_be_reported_from(#[values(Sqlite, Postgres)] engine: Engine) {
-    let store = TestStore::on(engine).await;
-    let (ada, bob) = (store.register("ada").await, store.register("bob").await);
-    let id = store.contributed(a_trace(ada)).await;
-    store.opens(bob, id, 1).await;
+    let (store, _, bob, id) = opened(engine).await;
     // Longer than an entry of an index may be.
     let long: BTreeMap<_, _> = commontrace_core::fingerprint::KEYS
         .iter()
@@ -384,10 +378,7 @@ async fn the_newest_revision_that_was_opened_is_known_for_thirty_days(
 #[rstest]
 #[tokio::test]
 async fn deleting_a_trace_takes_its_reports_along(#[values(Sqlite, Postgres)] engine: Engine) {
-    let store = TestStore::on(engine).await;
-    let (ada, bob) = (store.register("ada").await, store.register("bob").await);
-    let id = store.contributed(a_trace(ada)).await;
-    store.opens(bob, id, 1).await;
+    let (store, ada, bob, id) = opened(engine).await;
     store.report(bob, id, Worked, "linux").await;
     store.delete_trace(id, ada, after(60)).await.unwrap();
     for table in ["outcomes", "outcome_environments"] {

@@ -3,6 +3,8 @@
 //! It refers into the events and copies none of their outputs: its size goes with the number of runs
 //! and edits.
 
+mod edits;
+
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash as _, Hasher as _};
@@ -12,8 +14,8 @@ use commontrace_session::shell::Owned;
 use commontrace_session::{Actor, Body, Event};
 
 use crate::recognise::{
-    Change, Outcome, PathKind, Purpose, TestCommand, creates, failed_names, file_name, lines,
-    normal, outcome, path_kind, purpose, stem,
+    Outcome, PathKind, Purpose, TestCommand, failed_names, file_name, normal, outcome, path_kind,
+    purpose, stem,
 };
 use crate::text;
 
@@ -278,99 +280,7 @@ impl<'a> Facts<'a> {
                 });
         }
     }
-
-    fn edit(&mut self, at: usize, path: &'a str, diff: &'a str, open: &mut Open<'a>) {
-        let (mut added, mut removed) = (DefaultHasher::new(), DefaultHasher::new());
-        for (change, line) in lines(diff) {
-            match change {
-                Change::Added => line.hash(&mut added),
-                Change::Removed => line.hash(&mut removed),
-                Change::Around => {}
-            }
-        }
-        let (added, removed) = (added.finish(), removed.finish());
-        let mut undone = false;
-        let before = open.entry(path).or_default();
-        if let Some(&(edit, then_added, then_removed)) = before.last()
-            && added != removed
-            && (then_added, then_removed) == (removed, added)
-        {
-            before.pop();
-            self.edits[edit].undone = true;
-            undone = true;
-        } else {
-            before.push((self.edits.len(), added, removed));
-        }
-        self.edits.push(Edit {
-            at,
-            path,
-            kind: path_kind(path),
-            diff,
-            creates: creates(diff),
-            undone,
-        });
-    }
-
-    /// Notes what a command of the version control takes back.
-    fn undo(&mut self, command: &str, open: &mut Open<'a>) {
-        if !command.contains("git ") {
-            return;
-        }
-        // Stashing and taking it out again shows a failure without the fix; it undoes nothing.
-        let unstash = command.contains("stash pop") || command.contains("stash apply");
-        if unstash {
-            let stashed = open
-                .values()
-                .flatten()
-                .map(|(edit, ..)| *edit)
-                .collect::<Vec<_>>();
-            for edit in stashed {
-                self.edits[edit].undone = false;
-            }
-            return;
-        }
-        let stash = command.contains("git stash")
-            && !["list", "show", "drop"]
-                .iter()
-                .any(|word| command.contains(word));
-        let all = command.contains("git reset --hard")
-            || ["git checkout .", "git checkout -- .", "git restore ."]
-                .iter()
-                .any(|whole| {
-                    command.match_indices(whole).any(|(at, _)| {
-                        let next = command[at + whole.len()..].chars().next();
-                        next.is_none_or(|c| c.is_whitespace() || c == ';' || c == '&')
-                    })
-                });
-        let some = command.contains("git checkout") || command.contains("git restore");
-        if !(stash || all || some) {
-            return;
-        }
-        let words: Vec<&str> = command.split_whitespace().collect();
-        let mut taken = Vec::new();
-        for (path, edits) in open.iter_mut() {
-            let named = || {
-                words.iter().any(|word| {
-                    let word = word.trim_matches(['"', '\'']).trim_start_matches("./");
-                    let start = path.strip_suffix(word).filter(|_| !word.is_empty());
-                    start.is_some_and(|start| start.is_empty() || start.ends_with('/'))
-                })
-            };
-            if stash || all || (some && named()) {
-                taken.extend(edits.iter().map(|(edit, ..)| *edit));
-                if !stash {
-                    edits.clear();
-                }
-            }
-        }
-        for edit in taken {
-            self.edits[edit].undone = true;
-        }
-    }
 }
-
-/// The edits of each file that stand, with the hashes of what they added and removed.
-type Open<'a> = HashMap<&'a str, Vec<(usize, u64, u64)>>;
 
 /// Whether a command only translates or checks the files that it names.
 fn compiles(command: &str) -> bool {
@@ -448,7 +358,7 @@ fn hash(text: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{edit, events, ran, reported};
+    use crate::sample::{events, ran, reported};
 
     #[test]
     fn a_command_and_the_report_of_its_tests_are_one_run() {
@@ -487,30 +397,5 @@ mod tests {
         let facts = Facts::read(&events, "");
         assert_eq!(facts.runs[0].passed, Some(true));
         assert_eq!(facts.runs[1].passed, None);
-    }
-
-    #[test]
-    fn what_was_taken_back_is_no_fix() {
-        let change = "@@ -1 +1 @@\n-a\n+b\n";
-        let back = "@@ -1 +1 @@\n-b\n+a\n";
-        let reverted = events([edit("x.py", change), edit("x.py", back)]);
-        assert_eq!(Facts::read(&reverted, "").fixes().count(), 0);
-        for (command, left) in [
-            ("git checkout -- src/x.py", 0),
-            ("git restore ./src/x.py", 0),
-            ("git checkout .", 0),
-            ("git checkout -- y.py", 1),
-            ("git checkout py", 1),
-        ] {
-            let back = events([edit("src/x.py", change), ran(command, 0, "")]);
-            assert_eq!(Facts::read(&back, "").fixes().count(), left, "{command}");
-        }
-        let stashed = events([
-            edit("x.py", change),
-            ran("git stash", 0, ""),
-            ran("pytest", 1, "1 failed"),
-            ran("git stash pop", 0, ""),
-        ]);
-        assert_eq!(Facts::read(&stashed, "").fixes().count(), 1);
     }
 }
