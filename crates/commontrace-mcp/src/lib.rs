@@ -17,4 +17,5 @@ mod text;
 mod tools;
 
 pub use backend::{Answer, Away, Backend, Call};
+pub use outcome::detail;
 pub use server::Server;

@@ -92,8 +92,8 @@ struct Wrong {
     msg: String,
 }
 
-/// Reads `detail`: a sentence, or a list with a line for each field.
-fn detail(body: &[u8]) -> Option<String> {
+/// Reads what an answer that refuses says: a sentence, or a line for each field that is wrong.
+pub fn detail(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Detail {

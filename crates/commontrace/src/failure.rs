@@ -26,6 +26,13 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
 impl Failure {
+    /// Exit code: the store or the server did not answer.
+    pub const AWAY: u8 = 3;
+    /// Exit code: it answered, and refused.
+    pub const REFUSED: u8 = 4;
+    /// Exit code: nothing was sent, because nobody agreed to it.
+    pub const HELD_BACK: u8 = 5;
+
     /// Says what happened.
     pub fn new(message: impl fmt::Display) -> Self {
         Self {
@@ -95,6 +102,9 @@ impl From<ConfigError> for Failure {
         let hint = match &err {
             ConfigError::Unreadable { .. } => {
                 "name a file that this user may read with --config, or leave it out to go by the environment and the defaults"
+            }
+            ConfigError::Unwritable { .. } => {
+                "make the file and its directory this user's own, or name another file with --config"
             }
             _ => {
                 "`commontrace serve --help` lists the settings, `commontrace config show` their values"

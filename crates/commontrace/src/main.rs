@@ -2,6 +2,7 @@
 //! settings and wires the parts together; what they do is decided elsewhere.
 
 mod commands;
+mod commons;
 mod config;
 mod examiner;
 mod failure;
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Config, ConfigArgs};
+use crate::config::{Config, ConfigArgs, Environment};
 use crate::failure::Failure;
 use crate::telemetry::Telemetry;
 
@@ -36,6 +37,11 @@ enum Command {
     Hook(commands::hook::Args),
     /// Connect a coding agent: the Model Context Protocol on standard input and output
     Mcp,
+    /// Share a commons with others: name a server, and see or remove it
+    #[command(subcommand)]
+    Remote(commands::people::remote::Command),
+    /// See what is kept here, how the server takes the key, and what waits to be sent
+    Status(commands::people::status::Args),
     /// Embed and tidy up for servers that leave it to workers
     Worker,
     /// Bring the database schema up to date
@@ -93,6 +99,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         command => command,
     };
     let config = config()?;
+    if command.is_for_people() {
+        return for_people(config, command, &cli.settings, &env);
+    }
     // Only what runs for long has something to tell.
     let (telemetry, listeners) = match command {
         Command::Serve(_) | Command::Worker => Telemetry::start(&config.telemetry, &env)?,
@@ -117,10 +126,40 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Admin(command) => commands::block_on(commands::admin::run(config, command)),
         Command::Config(command) => commands::config::run(&config, &command),
         Command::Health(args) => commands::block_on(commands::health::run(config, args)),
-        Command::Doctor | Command::Sandbox(_) | Command::Hook(_) => {
-            unreachable!("handled above, before the settings had to be good")
+        Command::Doctor
+        | Command::Sandbox(_)
+        | Command::Hook(_)
+        | Command::Remote(_)
+        | Command::Status(_) => {
+            unreachable!("handled above")
         }
     };
     telemetry.flush();
     done.map(|()| ExitCode::SUCCESS)
+}
+
+impl Command {
+    /// Whether a person waits for what it says: then it logs nothing but what goes wrong.
+    fn is_for_people(&self) -> bool {
+        matches!(self, Self::Remote(_) | Self::Status(_))
+    }
+}
+
+/// Runs a command whose exit code says more than whether it was done.
+fn for_people(
+    config: Config,
+    command: Command,
+    flags: &ConfigArgs,
+    env: &Environment,
+) -> Result<ExitCode, Failure> {
+    commands::init_quiet_logging(&config, env)?;
+    commands::block_on(async {
+        match command {
+            Command::Remote(command) => {
+                commands::people::remote::run(config, command, flags, env).await
+            }
+            Command::Status(args) => commands::people::status::run(config, args).await,
+            _ => unreachable!("only those for people come here"),
+        }
+    })
 }

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,9 @@ use commontrace_server::shared::{PATIENCE, QueryVectors, Redis, WritePositions};
 use commontrace_server::telemetry;
 use commontrace_store::{Connections, Location, ReplicaSettings, Store};
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::task::JoinSet;
 
+use crate::commons::files;
 use crate::config::{self, Config, CorsOrigins};
 use crate::failure::Failure;
 use crate::local_user;
@@ -35,6 +38,10 @@ include!(concat!(env!("OUT_DIR"), "/seeds.rs"));
 
 /// Under which name the store keeps the key that API keys are hashed with.
 const PEPPER: &str = "api_key_pepper";
+/// How long background work may take to finish its step after the last request.
+const WORKER_GRACE: Duration = Duration::from_secs(5);
+/// How long it may then take to give back what it did not finish.
+const GIVING_BACK: Duration = Duration::from_secs(2);
 /// Longest wait for a connection to an embedding endpoint or the model's home.
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -56,21 +63,13 @@ pub fn location(config: &Config) -> Result<Location, Failure> {
 
 /// Creates a directory that only this user may look into, if it is not there.
 pub fn create_private(folder: &Path) -> Result<(), Failure> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    if folder.as_os_str().is_empty() || folder.is_dir() {
-        return Ok(());
-    }
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(|err| {
-            Failure::new(format!(
-                "cannot create the data directory {}: {err}",
-                folder.display()
-            ))
-            .hint("choose another with COMMONTRACE_DATA_DIR or --data-dir")
-        })
+    files::create_dir(folder).map_err(|err| {
+        Failure::new(format!(
+            "cannot create the data directory {}: {err}",
+            folder.display()
+        ))
+        .hint("choose another with COMMONTRACE_DATA_DIR or --data-dir")
+    })
 }
 
 /// Opens and migrates the store for a command. Its statements may take as long as they need: an
@@ -401,4 +400,35 @@ pub fn server_settings(config: &Config) -> ServerSettings {
         worker_poll: seconds(config.worker.worker_poll_seconds.get()),
         ..ServerSettings::default()
     }
+}
+
+/// Ends a node's background work, and leaves the store with everything written.
+pub async fn stop(app: App, tasks: JoinSet<()>) {
+    finish(&app, tasks, WORKER_GRACE).await;
+    if let Err(err) = app.usage.flush(&app.store).await {
+        tracing::warn!("some openings of traces were not counted: {}", chain(&err));
+    }
+    if let Err(err) = app.reads.flush(&app.store).await {
+        tracing::warn!(
+            "who has read which trace was not all written down: {}",
+            chain(&err)
+        );
+    }
+    for generation in app.search.generations().all() {
+        generation.leave(&app.store).await;
+    }
+    app.store.close().await;
+}
+
+/// Lets background work finish its step, and after `grace` give back what it has not finished.
+pub async fn finish(app: &App, mut tasks: JoinSet<()>, grace: Duration) {
+    app.lifecycle.stop();
+    let mut finished = pin!(async { while tasks.join_next().await.is_some() {} });
+    tokio::select! {
+        () = &mut finished => return,
+        () = tokio::time::sleep(grace) => app.lifecycle.hurry(),
+        () = app.lifecycle.hurried() => {}
+    }
+    // What is not given back by then waits for its lease to run out.
+    let _ = tokio::time::timeout(GIVING_BACK, finished).await;
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{Redaction, adds, define, insert, redactions, replaced, trace_id};
 use crate::backend::{Backend, Call};
 use crate::outcome::{Refused, ask};
-use crate::text::one_line;
+use crate::text::{clean, one_line};
 
 pub(crate) const NAME: &str = "contribute_trace";
 
@@ -57,9 +57,13 @@ pub(crate) struct Arguments {
 
 #[derive(Deserialize)]
 struct Contributed {
+    /// Empty if it waits to be sent.
+    #[serde(default)]
     id: String,
     #[serde(default)]
     status: String,
+    #[serde(default)]
+    message: String,
     #[serde(default)]
     dropped_tags: Vec<String>,
     #[serde(default)]
@@ -93,6 +97,13 @@ pub(crate) async fn call(backend: &impl Backend, given: Arguments) -> Result<Str
     let done: Contributed = ask(backend, &Call::Contribute(body))
         .await
         .map_err(|refused| Refused(format!("{}\nNot contributed.", refused.0)))?;
+    if done.id.is_empty() {
+        return Ok(format!(
+            "{}{}",
+            clean(&done.message),
+            redactions(here.total())
+        ));
+    }
     // Hooks take the first UUID for the trace's, so nothing with one may stand before it.
     let mut text = format!(
         "Trace contributed (ID: {}). Status: {} until others confirm it.",

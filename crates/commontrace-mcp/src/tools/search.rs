@@ -70,6 +70,9 @@ struct Found {
     results: Vec<Hit>,
     #[serde(default)]
     degraded: bool,
+    /// What the reader should know about where was searched.
+    #[serde(default)]
+    notices: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -94,6 +97,8 @@ struct Hit {
     evidence: Option<Evidence>,
     #[serde(default)]
     related_traces: Vec<Related>,
+    /// Which of several stores has it.
+    origin: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -151,6 +156,9 @@ pub(crate) async fn call(
     let mut text = show(&query, &found, now);
     if found.degraded {
         text.push_str("\n\n(Searched by words alone: no embedding model is at hand.)");
+    }
+    for notice in &found.notices {
+        text.push_str(&format!("\n\n({})", one_line(notice, 300)));
     }
     if left_out > 0 {
         text.push_str(&format!("\n\n(Only the first {TAGS_MAX} tags were used.)"));
@@ -219,6 +227,9 @@ impl Hit {
             one_line(&self.solution_text, snippet),
             one_line(&self.id, 40),
         ));
+        if let Some(origin) = &self.origin {
+            text.push_str(&format!("\n   From: {}", one_line(origin, 100)));
+        }
         for (position, related) in self.related_traces.iter().take(RELATED_MAX).enumerate() {
             if position == 0 {
                 text.push_str("\n   Related:");

@@ -35,6 +35,9 @@ pub(crate) struct Arguments {
 struct Tags {
     tags: Vec<String>,
     counts: Option<Vec<Count>>,
+    /// What the reader should know about whose tags these are.
+    #[serde(default)]
+    notices: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -53,12 +56,17 @@ pub(crate) async fn call(backend: &impl Backend, given: Arguments) -> Result<Str
     // A server that knows no prefix lists all.
     found.tags.retain(|tag| tag.starts_with(&prefix));
     let count = found.tags.len();
+    let notices: String = found
+        .notices
+        .iter()
+        .map(|notice| format!("\n({})", one_line(notice, 300)))
+        .collect();
     let begin = match prefix.as_str() {
         "" => String::new(),
         prefix => format!(" beginning with `{prefix}`"),
     };
     if count == 0 {
-        return Ok(format!("0 tags{begin}."));
+        return Ok(format!("0 tags{begin}.{notices}"));
     }
     let mut shown = found.tags;
     if count > SHOWN_MAX
@@ -76,7 +84,7 @@ pub(crate) async fn call(backend: &impl Backend, given: Arguments) -> Result<Str
         String::new()
     };
     Ok(format!(
-        "{count} tag{}{begin}{which}:\n{}",
+        "{count} tag{}{begin}{which}:\n{}{notices}",
         plural(count),
         shown.join(", ")
     ))

@@ -11,6 +11,7 @@ pub mod jobs;
 pub mod judge;
 pub mod mcp;
 pub mod migrate;
+pub mod people;
 pub mod reembed;
 pub mod sandbox;
 pub mod serve;
@@ -72,6 +73,21 @@ pub fn init_logging(
     tracing::debug!(debug = config.log.debug, file, "the settings are read");
     for notice in &config.notices {
         tracing::warn!("{notice}");
+    }
+    Ok(())
+}
+
+/// Does the same for a command that a person runs: without what goes well, unless the settings ask for it.
+pub fn init_quiet_logging(config: &Config, env: &Environment) -> Result<(), Failure> {
+    if !config.is_default("log") {
+        return init_logging(config, env, Vec::new());
+    }
+    // What goes wrong with the two stores is said by the command itself.
+    let filter = "error,commontrace::commons=off";
+    logging::init(logging::Format::Pretty, filter, false, Vec::new())
+        .map_err(|err| Failure::new(chain(&err)))?;
+    for notice in &config.notices {
+        complain(&format!("warning: {notice}"));
     }
     Ok(())
 }

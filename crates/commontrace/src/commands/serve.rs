@@ -1,6 +1,5 @@
 //! `commontrace serve`: the server with its background work.
 
-use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -8,10 +7,8 @@ use commontrace_server::ids::Ids;
 use commontrace_server::lifecycle::Lifecycle;
 use commontrace_server::serve::{self, Ended, Patience};
 use commontrace_server::worker::Work;
-use commontrace_server::{App, error::chain, router, startup, worker};
+use commontrace_server::{App, router, startup, worker};
 use commontrace_store::Location;
-
-use tokio::task::JoinSet;
 
 use crate::config::{Config, ConfigArgs, Environment};
 use crate::examiner::examiner;
@@ -19,11 +16,6 @@ use crate::failure::Failure;
 use crate::local_user;
 use crate::reload::{self, Hangups, Reload};
 use crate::start;
-
-/// How long background work may take to finish its step after the last request.
-const WORKER_GRACE: Duration = Duration::from_secs(5);
-/// How long it may then take to give back what it did not finish.
-const GIVING_BACK: Duration = Duration::from_secs(2);
 
 /// How to serve.
 #[derive(Debug, clap::Args)]
@@ -91,7 +83,7 @@ pub async fn run(
     let ended = server
         .await
         .map_err(|err| Failure::new(format!("serving was aborted: {err}")))?;
-    stop(app, tasks).await;
+    start::stop(app, tasks).await;
     if let Ended::CutOff(connections) = ended {
         tracing::warn!("{connections} connections did not finish in time and were cut off");
     }
@@ -154,35 +146,4 @@ fn refuse_embedded(config: &Config) -> Result<(), Failure> {
         ))
         .hint("leave --no-worker out, or set DATABASE_URL to a PostgreSQL database")),
     }
-}
-
-/// Ends a node's background work, and leaves the store with everything written.
-pub async fn stop(app: App, tasks: JoinSet<()>) {
-    finish(&app, tasks, WORKER_GRACE).await;
-    if let Err(err) = app.usage.flush(&app.store).await {
-        tracing::warn!("some openings of traces were not counted: {}", chain(&err));
-    }
-    if let Err(err) = app.reads.flush(&app.store).await {
-        tracing::warn!(
-            "who has read which trace was not all written down: {}",
-            chain(&err)
-        );
-    }
-    for generation in app.search.generations().all() {
-        generation.leave(&app.store).await;
-    }
-    app.store.close().await;
-}
-
-/// Lets background work finish its step, and after `grace` give back what it has not finished.
-pub async fn finish(app: &App, mut tasks: JoinSet<()>, grace: Duration) {
-    app.lifecycle.stop();
-    let mut finished = pin!(async { while tasks.join_next().await.is_some() {} });
-    tokio::select! {
-        () = &mut finished => return,
-        () = tokio::time::sleep(grace) => app.lifecycle.hurry(),
-        () = app.lifecycle.hurried() => {}
-    }
-    // What is not given back by then waits for its lease to run out.
-    let _ = tokio::time::timeout(GIVING_BACK, finished).await;
 }

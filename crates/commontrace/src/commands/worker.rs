@@ -8,7 +8,6 @@ use commontrace_server::serve::{self, Patience};
 use commontrace_server::{App, startup, worker, worker_router};
 use commontrace_store::Location;
 
-use super::serve::finish;
 use crate::config::{Config, ConfigArgs, Environment};
 use crate::examiner::examiner;
 use crate::failure::Failure;
@@ -64,7 +63,7 @@ pub async fn run(config: Config, flags: ConfigArgs, env: Environment) -> Result<
         Reload::new(config, flags, env),
     ));
     lifecycle.stopped().await;
-    finish(&app, tasks, grace).await;
+    start::finish(&app, tasks, grace).await;
     app.store.close().await;
     server
         .await

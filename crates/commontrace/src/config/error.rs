@@ -19,6 +19,14 @@ pub enum ConfigError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A settings file that cannot be changed.
+    #[error("cannot write the settings file {}: {source}", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// A settings file that is not TOML.
     #[error("{}:{line}: not valid TOML: {message}", path.display())]
     NotToml {

@@ -14,16 +14,23 @@ pub(crate) const PATH: &str = "COMMONTRACE_CONFIG";
 
 /// Finds the file to read: the one that is named, else the user's, if it exists.
 pub(crate) fn locate(args: &ConfigArgs, env: &Environment) -> Option<PathBuf> {
-    let named = env
-        .get("COMMONTRACE_CONFIG")
-        .filter(|path| !path.is_empty());
-    args.file()
-        .map(Path::to_path_buf)
-        .or_else(|| named.map(PathBuf::from))
-        .or_else(|| {
-            let path = user_dir(env, "XDG_CONFIG_HOME", ".config")?.join("config.toml");
-            path.exists().then_some(path)
-        })
+    named(args, env).or_else(|| users(env).filter(|path| path.exists()))
+}
+
+/// Finds the file to write: the one that is named, else the user's; nothing where the home directory is
+/// unknown.
+pub fn to_write(args: &ConfigArgs, env: &Environment) -> Option<PathBuf> {
+    named(args, env).or_else(|| users(env))
+}
+
+fn named(args: &ConfigArgs, env: &Environment) -> Option<PathBuf> {
+    let variable = env.get(PATH).filter(|path| !path.is_empty());
+    let flag = args.file().map(Path::to_path_buf);
+    flag.or_else(|| variable.map(PathBuf::from))
+}
+
+fn users(env: &Environment) -> Option<PathBuf> {
+    Some(user_dir(env, "XDG_CONFIG_HOME", ".config")?.join("config.toml"))
 }
 
 /// Reads a settings file.

@@ -7,6 +7,7 @@
 //! Nothing else in the program reads the environment, and nothing here acts on a setting.
 
 mod args;
+mod edit;
 mod error;
 mod file;
 mod nearest;
@@ -21,9 +22,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use args::ConfigArgs;
+pub use edit::SettingsFile;
 pub use error::ConfigError;
+pub use file::to_write as settings_path;
 pub use sections::{
-    BaseUrl, CorsOrigins, Embedder, JudgeProvider, LogFormat, RemoteSettings, TelemetrySettings,
+    BaseUrl, CorsOrigins, Embedder, JudgeProvider, LogFormat, Publish, RemoteSettings, SearchScope,
+    TelemetrySettings,
 };
 pub use source::{Environment, environment};
 
@@ -91,6 +95,11 @@ impl Config {
         })
     }
 
+    /// Returns whether nobody has given the setting `name`.
+    pub fn is_default(&self, name: &str) -> bool {
+        self.values.entry(name).source == source::Source::Default
+    }
+
     /// Lists the settings that have another value in `other`, as section and name.
     pub fn changed(&self, other: &Self) -> Vec<(&'static str, &'static str)> {
         let changed = self.values.changed(&other.values);
@@ -124,6 +133,7 @@ impl Config {
         notices.extend(telemetry.notice());
         let mut remote = RemoteSettings::read(&values);
         notices.extend(remote.bind_key(&values, server_in_file.as_deref()));
+        notices.extend(remote.bind_consent(&values));
         Ok(Self {
             server: ServerSettings::read(&values),
             storage,

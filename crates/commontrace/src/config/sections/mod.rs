@@ -17,7 +17,7 @@ pub use commons::CommonsSettings;
 pub use embedding::{Embedder, EmbeddingSettings};
 pub use limits::LimitSettings;
 pub use log::{LogFormat, LogSettings};
-pub use remote::{BaseUrl, RemoteSettings};
+pub use remote::{BaseUrl, Publish, RemoteSettings, SearchScope};
 pub use server::{CorsOrigins, ServerSettings};
 pub use sessions::{JudgeProvider, SessionSettings};
 pub use storage::StorageSettings;

@@ -23,10 +23,43 @@ settings! {
             default: Unset,
             common: true,
         }
+        /// Where searches go: network (this machine and that server), local, or off (hooks do not search; what you
+        /// ask for stays on this machine)
+        pub search: SearchScope {
+            env: "COMMONTRACE_SEARCH",
+            default: Text("network"),
+            common: false,
+        }
+        /// Whether traces may be published on that server: never, ask, or always (--yes is accepted)
+        pub publish: Publish {
+            env: "COMMONTRACE_PUBLISH",
+            default: Text("ask"),
+            common: false,
+        }
+        /// Send nothing to that server; contributions wait
+        pub offline: bool {
+            env: "COMMONTRACE_OFFLINE",
+            default: Text("false"),
+            common: true,
+        }
     }
 }
 
 impl RemoteSettings {
+    /// Takes agreement to everything from the user alone: the environment is often a program's. Says so, if it
+    /// does.
+    pub(crate) fn bind_consent(&mut self, values: &Values) -> Option<String> {
+        let is_given = matches!(values.entry("publish").source, Source::Environment(_));
+        if self.publish != Publish::Always || !is_given {
+            return None;
+        }
+        self.publish = Publish::Ask;
+        Some(
+            "COMMONTRACE_PUBLISH=always counts as ask: only the settings file or --publish can agree to everything"
+                .to_owned(),
+        )
+    }
+
     /// Keeps a key in the settings file from a server that the file does not name: whoever changes the
     /// address otherwise must bring its key. Says so, if it does. `in_file` is the address in the file.
     pub(crate) fn bind_key(&mut self, values: &Values, in_file: Option<&str>) -> Option<String> {
@@ -35,7 +68,7 @@ impl RemoteSettings {
             && matches!(values.entry("api_key").source, Source::File(_))
             && !matches!(values.entry("api_base_url").source, Source::File(_));
         let own = in_file.and_then(BaseUrl::parse);
-        if !is_kept || own.is_some_and(|own| own.0.origin() == named.0.origin()) {
+        if !is_kept || own.is_some_and(|own| own.is_at(named)) {
             return None;
         }
         self.api_key = None;
@@ -44,6 +77,74 @@ impl RemoteSettings {
              COMMONTRACE_API_KEY is",
             named.show()
         ))
+    }
+}
+
+/// Where searches go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SearchScope {
+    /// Nowhere by themselves; asked for, to the store on this machine.
+    Off,
+    /// To the store on this machine.
+    Local,
+    /// There and to the server.
+    Network,
+}
+
+impl Value for SearchScope {
+    const KIND: &'static str = "WHERE";
+    const ACCEPTS: &'static str = "off, local or network";
+
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "off" => Some(Self::Off),
+            "local" => Some(Self::Local),
+            "network" => Some(Self::Network),
+            _ => None,
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Off => "off",
+            Self::Local => "local",
+            Self::Network => "network",
+        }
+        .to_owned()
+    }
+}
+
+/// Whether traces may be published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Publish {
+    /// No.
+    Never,
+    /// After a person has seen the text and agreed.
+    Ask,
+    /// A person has agreed to all.
+    Always,
+}
+
+impl Value for Publish {
+    const KIND: &'static str = "WHEN";
+    const ACCEPTS: &'static str = "never, ask or always";
+
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "never" => Some(Self::Never),
+            "ask" => Some(Self::Ask),
+            "always" => Some(Self::Always),
+            _ => None,
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Never => "never",
+            Self::Ask => "ask",
+            Self::Always => "always",
+        }
+        .to_owned()
     }
 }
 
@@ -60,6 +161,26 @@ impl BaseUrl {
     /// Returns the server's scheme, host and port, for messages.
     pub fn origin(&self) -> String {
         self.0.origin().ascii_serialization()
+    }
+
+    /// Returns the same address without scheme, host and port.
+    pub fn path(&self, path: &str) -> String {
+        format!("{}{path}", self.0.path().trim_end_matches('/'))
+    }
+
+    /// Reads an address that keys may be sent to; nothing if it is none.
+    pub fn of(text: &str) -> Option<Self> {
+        <Self as Value>::parse(text)
+    }
+
+    /// Returns the address.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Returns whether both are the same server.
+    pub fn is_at(&self, other: &Self) -> bool {
+        self.0.origin() == other.0.origin()
     }
 
     /// Returns whether the server is on this machine.

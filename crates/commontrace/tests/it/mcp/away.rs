@@ -10,8 +10,10 @@ use crate::place::Place;
 
 const ID: &str = "00000000-0000-4000-8000-000000000001";
 
+/// A place whose own store is empty, so that what is told comes from the server.
 fn using(server: &MockServer) -> Place {
     Place::new()
+        .with("COMMONTRACE_IMPORT_SEEDS", "false")
         .with("COMMONTRACE_API_BASE_URL", &server.uri())
         .with("COMMONTRACE_API_KEY", "the-key")
 }
@@ -34,9 +36,7 @@ async fn a_server_that_is_not_there_is_named() {
         .unwrap();
     let place = Place::new().with("COMMONTRACE_API_BASE_URL", &format!("http://{address}"));
     let mut agent = Agent::connect(&place).await;
-    let told = agent
-        .refused("search_traces", json!({ "query": "x" }))
-        .await;
+    let told = agent.refused("get_trace", json!({ "trace_id": ID })).await;
     assert!(
         told.starts_with(&format!(
             "[CommonTrace timeout] No server answers at http://{address} "
@@ -47,12 +47,11 @@ async fn a_server_that_is_not_there_is_named() {
 
 #[tokio::test]
 async fn a_key_that_is_refused_is_the_users_affair() {
-    let place = Place::new();
-    let server = place.serve().await;
+    let server = Place::new().serve().await;
     let url = format!("http://{}", server.address);
-    let place = place.with("COMMONTRACE_API_BASE_URL", &url);
+    let place = Place::new().with("COMMONTRACE_API_BASE_URL", &url);
     let mut agent = Agent::connect(&place).await;
-    let told = agent.refused("list_tags", json!({})).await;
+    let told = agent.refused("get_trace", json!({ "trace_id": ID })).await;
     assert!(
         told.starts_with("[CommonTrace error] Not authenticated")
             && told.contains("(HTTP 401). The key in COMMONTRACE_API_KEY"),
@@ -60,9 +59,20 @@ async fn a_key_that_is_refused_is_the_users_affair() {
     );
     let place = place.with("COMMONTRACE_API_KEY", "wrong-key");
     let mut agent = Agent::connect(&place).await;
-    let told = agent.refused("list_tags", json!({})).await;
+    let told = agent.refused("get_trace", json!({ "trace_id": ID })).await;
     assert!(
         told.starts_with("[CommonTrace error] Invalid API key (HTTP 401)"),
+        "{told}"
+    );
+    let told = agent
+        .told(
+            "search_traces",
+            json!({ "query": "externally-managed-environment" }),
+        )
+        .await;
+    assert!(
+        told.contains("From: this machine")
+            && told.contains("was not searched: Invalid API key (HTTP 401)"),
         "{told}"
     );
     let (_, _, log) = agent.leave().await;
@@ -72,18 +82,20 @@ async fn a_key_that_is_refused_is_the_users_affair() {
 
 #[tokio::test]
 async fn too_many_requests_are_told_with_the_wait() {
-    let place = Place::new().with("RATE_LIMIT_READ_PER_MINUTE", "1");
-    let server = place.serve().await;
+    let server = Place::new()
+        .with("RATE_LIMIT_READ_PER_MINUTE", "1")
+        .serve()
+        .await;
     let key = server.user().await.key;
-    let place = place
+    let place = Place::new()
         .with(
             "COMMONTRACE_API_BASE_URL",
             &format!("http://{}", server.address),
         )
         .with("COMMONTRACE_API_KEY", &key);
     let mut agent = Agent::connect(&place).await;
-    agent.told("list_tags", json!({})).await;
-    let told = agent.refused("list_tags", json!({})).await;
+    agent.refused("get_trace", json!({ "trace_id": ID })).await;
+    let told = agent.refused("get_trace", json!({ "trace_id": ID })).await;
     assert!(
         told.contains("(HTTP 429). Call again in ") && told.contains(" seconds, not before."),
         "{told}"
@@ -95,8 +107,8 @@ async fn too_many_requests_are_told_with_the_wait() {
 async fn a_server_elsewhere_is_not_asked_without_a_key() {
     let place = Place::new().with("COMMONTRACE_API_BASE_URL", "https://commons.invalid");
     let mut agent = Agent::connect(&place).await;
-    let told = agent.refused("list_tags", json!({})).await;
-    assert!(told.starts_with("[CommonTrace error] There is no API key for https://commons.invalid. The user sets COMMONTRACE_API_KEY"), "{told}");
+    let told = agent.refused("get_trace", json!({ "trace_id": ID })).await;
+    assert!(told.starts_with("[CommonTrace error] There is no API key for https://commons.invalid. `commontrace remote add"), "{told}");
 }
 
 #[tokio::test]
@@ -158,7 +170,7 @@ async fn a_redirect_is_not_followed_and_takes_no_key_elsewhere() {
         answering(ResponseTemplate::new(307).insert_header("location", elsewhere.uri())).await;
     let place = using(&server);
     let mut agent = Agent::connect(&place).await;
-    let told = agent.refused("list_tags", json!({})).await;
+    let told = agent.refused("get_trace", json!({ "trace_id": ID })).await;
     assert!(
         told.contains("(HTTP 307). The server sends elsewhere"),
         "{told}"
@@ -171,7 +183,7 @@ async fn an_answer_that_is_none_of_this_api_is_told() {
     let server = answering(ResponseTemplate::new(200).set_body_string("<html>")).await;
     let place = using(&server);
     let mut agent = Agent::connect(&place).await;
-    let told = agent.refused("list_tags", json!({})).await;
+    let told = agent.refused("get_trace", json!({ "trace_id": ID })).await;
     assert!(
         told.contains("COMMONTRACE_API_BASE_URL names a CommonTrace server"),
         "{told}"

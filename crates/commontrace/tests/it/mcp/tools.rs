@@ -21,6 +21,8 @@ use self::By::{Local, Remote};
 struct Commons {
     place: Place,
     server: Option<Server>,
+    /// The server's own.
+    _behind: Option<Place>,
 }
 
 impl Commons {
@@ -34,19 +36,22 @@ impl Commons {
             Local => Self {
                 place,
                 server: None,
+                _behind: None,
             },
             Remote => {
                 let server = place.serve().await;
                 let key = server.user().await.key;
-                let place = place
+                let agents = Place::new()
+                    .with("COMMONTRACE_IMPORT_SEEDS", "false")
                     .with(
                         "COMMONTRACE_API_BASE_URL",
                         &format!("http://{}", server.address),
                     )
                     .with("COMMONTRACE_API_KEY", &key);
                 Self {
-                    place,
+                    place: agents,
                     server: Some(server),
+                    _behind: Some(place),
                 }
             }
         }

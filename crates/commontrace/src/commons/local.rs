@@ -1,5 +1,5 @@
-//! Tools answered by the store on this machine: by the handlers of the HTTP API, in this process and
-//! without a network.
+//! The store on this machine, asked through the handlers of the HTTP API, in this process and without a
+//! network.
 //!
 //! Other processes may have the store open too, servers and other agents' tools among them; each notices
 //! within a second what the others write.
@@ -10,7 +10,9 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use axum::http::header::{CONTENT_TYPE, HOST, RETRY_AFTER};
+use commontrace_core::TraceId;
 use commontrace_mcp::{Answer, Away, Backend, Call};
+use commontrace_server::error::chain;
 use commontrace_server::lifecycle::Lifecycle;
 use commontrace_server::worker::{self, Work};
 use commontrace_server::{App, router};
@@ -18,8 +20,8 @@ use tokio::sync::{Mutex, OnceCell};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tower::ServiceExt as _;
+use uuid::Uuid;
 
-use crate::commands::serve;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::{local_user, start};
@@ -29,6 +31,17 @@ use crate::{local_user, start};
 pub struct Local {
     config: Config,
     opened: OnceCell<Opened>,
+}
+
+/// What this machine's store has under an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holding {
+    /// Nothing.
+    Nothing,
+    /// A starter trace, which other stores have, too.
+    Starter,
+    /// A trace that stands nowhere else.
+    Own,
 }
 
 #[derive(Debug)]
@@ -51,11 +64,33 @@ impl Local {
         }
     }
 
+    async fn opened(&self) -> Result<&Opened, Away> {
+        let opened = self.opened.get_or_try_init(|| Box::pin(open(&self.config)));
+        opened.await.map_err(|failure| {
+            tracing::error!("the store cannot be opened: {failure}");
+            Away::Unavailable(format!("The store on this machine cannot be opened: {failure}. Only the user can mend that."))
+        })
+    }
+
+    /// Finds out whether this machine's store has a trace. That is no reading of it.
+    pub async fn holding(&self, id: Uuid) -> Result<Holding, Away> {
+        let found = self.opened().await?.app.store.trace(TraceId(id)).await;
+        let found = found.map_err(|err| {
+            let why = chain(&err);
+            Away::NoAnswer(format!("The store on this machine cannot be read: {why}."))
+        })?;
+        Ok(match found {
+            None => Holding::Nothing,
+            Some(trace) if trace.is_seed => Holding::Starter,
+            Some(_) => Holding::Own,
+        })
+    }
+
     /// Ends the background work and closes the store, if it was opened.
     pub async fn close(&self) {
         if let Some(opened) = self.opened.get() {
             let tasks = std::mem::take(&mut *opened.tasks.lock().await);
-            serve::stop(opened.app.clone(), tasks).await;
+            start::stop(opened.app.clone(), tasks).await;
         }
     }
 }
@@ -77,14 +112,7 @@ async fn open(config: &Config) -> Result<Opened, Failure> {
 
 impl Backend for Local {
     async fn send(&self, call: &Call) -> Result<Answer, Away> {
-        let opened = self
-            .opened
-            .get_or_try_init(|| Box::pin(open(&self.config)))
-            .await;
-        let opened = opened.map_err(|failure| {
-            tracing::error!("the store cannot be opened: {failure}");
-            Away::Unavailable(format!("The store on this machine cannot be opened: {failure}. Only the user can mend that."))
-        })?;
+        let opened = self.opened().await?;
         let deadline = call.deadline();
         let answer = timeout(deadline, ask(opened.router.clone(), call)).await;
         answer.unwrap_or_else(|_| {
