@@ -27,6 +27,8 @@ pub enum Call {
     Tags(String),
     /// Proposes a better solution for a trace.
     Amend(Uuid, Value),
+    /// Reports what came of a trace.
+    Outcome(Uuid, Value),
 }
 
 impl Call {
@@ -34,7 +36,11 @@ impl Call {
     pub fn method(&self) -> &'static str {
         match self {
             Self::Trace(_) | Self::Tags(_) => "GET",
-            Self::Search(_) | Self::Contribute(_) | Self::Vote(..) | Self::Amend(..) => "POST",
+            Self::Search(_)
+            | Self::Contribute(_)
+            | Self::Vote(..)
+            | Self::Amend(..)
+            | Self::Outcome(..) => "POST",
         }
     }
 
@@ -47,6 +53,7 @@ impl Call {
             Self::Trace(trace) => format!("/api/v1/traces/{trace}"),
             Self::Tags(prefix) => format!("/api/v1/tags?with_counts=true&prefix={prefix}"),
             Self::Amend(trace, _) => format!("/api/v1/traces/{trace}/amendments"),
+            Self::Outcome(trace, _) => format!("/api/v1/traces/{trace}/outcomes"),
         }
     }
 
@@ -56,7 +63,8 @@ impl Call {
             Self::Search(body)
             | Self::Contribute(body)
             | Self::Vote(_, body)
-            | Self::Amend(_, body) => Some(body),
+            | Self::Amend(_, body)
+            | Self::Outcome(_, body) => Some(body),
             Self::Trace(_) | Self::Tags(_) => None,
         }
     }
@@ -98,10 +106,19 @@ pub enum Away {
 pub trait Backend: Send + Sync + 'static {
     /// Sends the request and waits for the answer, no longer than the request's deadline.
     fn send(&self, call: &Call) -> impl Future<Output = Result<Answer, Away>> + Send;
+
+    /// Says where keys come from and who can mend one that is not accepted.
+    fn key_advice(&self) -> String {
+        "The key in COMMONTRACE_API_KEY is missing, revoked or another server's; only the user can mend that.".to_owned()
+    }
 }
 
 impl<B: Backend> Backend for Arc<B> {
     fn send(&self, call: &Call) -> impl Future<Output = Result<Answer, Away>> + Send {
         (**self).send(call)
+    }
+
+    fn key_advice(&self) -> String {
+        (**self).key_advice()
     }
 }
