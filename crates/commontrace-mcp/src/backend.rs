@@ -106,10 +106,19 @@ pub enum Away {
 pub trait Backend: Send + Sync + 'static {
     /// Sends the request and waits for the answer, no longer than the request's deadline.
     fn send(&self, call: &Call) -> impl Future<Output = Result<Answer, Away>> + Send;
+
+    /// Says where keys come from and who can mend one that is not accepted.
+    fn key_advice(&self) -> String {
+        "The key in COMMONTRACE_API_KEY is missing, revoked or another server's; only the user can mend that.".to_owned()
+    }
 }
 
 impl<B: Backend> Backend for Arc<B> {
     fn send(&self, call: &Call) -> impl Future<Output = Result<Answer, Away>> + Send {
         (**self).send(call)
+    }
+
+    fn key_advice(&self) -> String {
+        (**self).key_advice()
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A tool turns its arguments into one request of the HTTP API, and the answer into text. Who answers
 //! the request is the [`Backend`]'s affair: a server elsewhere, or the store on this machine. All five
-//! revisions of the protocol are rmcp's affair.
+//! revisions of the protocol, over pipes and over HTTP, are rmcp's affair.
 //!
 //! **Invariants.** Every result is one complete text, because hosts that get text and structure hand over
 //! only one of them. Whatever is sent was redacted before it was cut. Stored text is shown as data:
@@ -11,6 +11,7 @@
 //! This crate opens no connection, reads no clock and no settings.
 
 mod backend;
+pub mod http;
 mod outcome;
 mod server;
 mod text;

@@ -25,7 +25,7 @@ pub(crate) async fn ask<T: DeserializeOwned>(
 ) -> Result<T, Refused> {
     let answer = backend.send(call).await.map_err(away)?;
     if !(200..300).contains(&answer.status) {
-        return Err(refused(&answer));
+        return Err(refused(&answer, || backend.key_advice()));
     }
     serde_json::from_slice(&answer.body).map_err(|err| {
         Refused(format!(
@@ -46,7 +46,7 @@ fn away(away: Away) -> Refused {
     })
 }
 
-fn refused(answer: &Answer) -> Refused {
+fn refused(answer: &Answer, key_advice: impl Fn() -> String) -> Refused {
     let status = answer.status;
     let detail = detail(&answer.body);
     let wait = |otherwise: &str| match answer.retry_after {
@@ -72,9 +72,7 @@ fn refused(answer: &Answer) -> Refused {
             ". Call again {}, not before.",
             wait("in a minute")
         )),
-        401 => told(
-            ". The key in COMMONTRACE_API_KEY is missing, revoked or another server's; only the user can mend that.",
-        ),
+        401 => told(&format!(". {}", key_advice())),
         403 => told(". Nothing was changed. Do not try again."),
         300..=399 => told(
             ". The server sends elsewhere, where the key does not go; COMMONTRACE_API_BASE_URL should name the final address.",
@@ -136,12 +134,12 @@ mod tests {
 
     fn told(status: u16, retry_after: Option<u64>, body: &str) -> String {
         let body = body.as_bytes().to_vec();
-        refused(&Answer {
+        let answer = Answer {
             status,
             retry_after,
             body,
-        })
-        .0
+        };
+        refused(&answer, || "Ask the user for a key.".to_owned()).0
     }
 
     #[test]
@@ -153,7 +151,7 @@ mod tests {
         );
         assert!(
             told(401, None, r#"{"detail":"Invalid API key"}"#)
-                .contains("Invalid API key (HTTP 401). The key in COMMONTRACE_API_KEY")
+                .contains("Invalid API key (HTTP 401). Ask the user for a key.")
         );
         assert!(
             told(503, None, "<html>")

@@ -1,29 +1,12 @@
 //! Texts of others, made fit to be shown, and texts of the agent, made fit to be sent.
 
+pub(crate) use commontrace_core::text::clean;
+use commontrace_core::text::clean_line;
 use commontrace_redact::redact;
-
-/// Leaves out what changes a text without being seen: control characters but for line breaks and tabs,
-/// marks of direction, and characters without width.
-pub(crate) fn clean(text: &str) -> String {
-    text.chars().filter(|c| is_visible(*c)).collect()
-}
-
-fn is_visible(c: char) -> bool {
-    match c {
-        '\n' | '\t' => true,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}' => false,
-        '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => false,
-        // Tags: a whole alphabet that nobody sees.
-        '\u{e0000}'..='\u{e007f}' => false,
-        c => !c.is_control(),
-    }
-}
 
 /// Puts a text in one line, clean, of at most this many characters.
 pub(crate) fn one_line(text: &str, most: usize) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let line = clean(&words.join(" "));
-    cut(&line, most, "...")
+    cut(&clean_line(text), most, "...")
 }
 
 /// Cuts a text at this many characters, and marks the cut.
@@ -51,8 +34,9 @@ mod tests {
     #[test]
     fn what_nobody_sees_is_left_out() {
         let hidden = "a\u{202e}b\u{200b}c\u{1b}[31md\u{e0041}\ne\tf\r";
-        assert_eq!(clean(hidden), "abc[31md\ne\tf");
-        assert_eq!(one_line("a \n\n b\u{0}  c", 10), "a b c");
+        assert_eq!(clean(hidden), "abcd\ne\tf\n");
+        assert_eq!(one_line("a \n\n b\u{0}  \u{0} c", 10), "a b c");
+        assert_eq!(one_line("a\u{1b}[1mb\rc", 10), "ab c");
     }
 
     #[test]

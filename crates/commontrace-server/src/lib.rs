@@ -14,6 +14,7 @@ mod intake;
 pub mod lifecycle;
 pub mod limiter;
 pub mod logging;
+mod mcp;
 pub mod metrics;
 pub mod middleware;
 pub mod openapi;
@@ -38,12 +39,14 @@ pub use app::{App, ServerSettings};
 pub use error::{ApiError, ApiResult};
 use middleware::Limits;
 
-/// Builds the whole service: the routes, their description, and the layers around them.
+/// Builds the whole service: the routes, their description, the tools for agents, and the layers around them.
 pub fn router(app: &App) -> axum::Router {
     let (routes, description) = openapi::describe(routes::router(&app.settings), &app.settings);
     let pages = Limits::usual(&app.settings).around(openapi::pages(&description));
     let routes = routes.merge(pages).with_state(app.clone());
-    middleware::wrap(routes, &app.settings, &app.ids)
+    let wrap = |routes| middleware::wrap(routes, &app.settings, &app.ids);
+    let tools = mcp::routes(app, wrap(routes.clone()));
+    wrap(routes.merge(tools))
 }
 
 /// Builds what a worker answers: how it is, and its metrics.

@@ -45,6 +45,10 @@ static REPLACE: OnceLock<Replace> = OnceLock::new();
 /// PostgreSQL remarks that a table exists already at every start, as information.
 const NO_NOTICES: &str = "sqlx::postgres::notice=warn";
 
+/// The protocol of agents remarks on each of their requests three times, as information. A filter that names
+/// it has its way.
+const NO_PROTOCOL: &str = "rmcp=warn";
+
 /// What else listens to spans and events, whatever the filter of the log.
 pub type Listener = Box<dyn Layer<Registry> + Send + Sync>;
 
@@ -135,7 +139,7 @@ pub fn set_filter(filter: &str) -> Result<(), LoggingError> {
 
 fn parse(filter: &str) -> Result<EnvFilter, LoggingError> {
     let parsed = EnvFilter::builder()
-        .parse(filter)
+        .parse(format!("{NO_PROTOCOL},{filter}"))
         .map_err(|err| LoggingError::Filter(filter.into(), err))?;
     let directive = |text: &str| text.parse().expect("it is a directive");
     Ok(parsed

@@ -4,7 +4,7 @@ use rmcp::model::{JsonObject, Tool};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Redaction, adds, define, insert, redactions, replaced, trace_id};
+use super::{Redaction, adds, define, insert, insert_object, redactions, replaced, trace_id};
 use crate::backend::{Backend, Call};
 use crate::outcome::{Refused, ask};
 use crate::text::{clean, one_line};
@@ -27,6 +27,7 @@ pub(crate) fn definition() -> Tool {
             "context": { "type": "object", "default": {}, "description": "As in search_traces" },
             "agent_model": { "type": "string", "default": "" },
             "tokens_to_resolution": { "type": "integer", "default": 0 },
+            "metadata_json": { "type": "object", "default": {}, "description": "Anything else to keep with it" },
         }),
         &["title", "context_text", "solution_text"],
         adds("Contribute a trace"),
@@ -53,6 +54,8 @@ pub(crate) struct Arguments {
     agent_model: String,
     #[serde(default)]
     tokens_to_resolution: u32,
+    #[serde(default)]
+    metadata_json: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -83,9 +86,8 @@ pub(crate) async fn call(backend: &impl Backend, given: Arguments) -> Result<Str
     insert(&mut body, "review_after", given.review_after);
     insert(&mut body, "watch_condition", given.watch_condition);
     insert(&mut body, "agent_model", given.agent_model);
-    if !given.context.is_empty() {
-        body.insert("context".to_owned(), Value::Object(given.context));
-    }
+    insert_object(&mut body, "context", given.context);
+    insert_object(&mut body, "metadata_json", given.metadata_json);
     if given.tokens_to_resolution > 0 {
         body.insert(
             "tokens_to_resolution".to_owned(),

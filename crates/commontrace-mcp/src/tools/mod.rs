@@ -3,10 +3,14 @@
 
 mod amend;
 mod contribute;
+mod report;
 mod search;
+mod shown;
 mod tags;
 mod trace;
 mod vote;
+
+use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
@@ -20,16 +24,26 @@ use crate::outcome::Refused;
 use crate::text::one_line;
 
 /// Lists all tools.
-pub(crate) fn list() -> Vec<Tool> {
+pub(crate) fn list() -> &'static [Tool] {
+    &LIST
+}
+
+/// Returns the tool of this name.
+pub(crate) fn find(name: &str) -> Option<&'static Tool> {
+    LIST.iter().find(|tool| tool.name == name)
+}
+
+static LIST: LazyLock<Vec<Tool>> = LazyLock::new(|| {
     vec![
         search::definition(),
         trace::definition(),
         contribute::definition(),
+        report::definition(),
         vote::definition(),
         amend::definition(),
         tags::definition(),
     ]
-}
+});
 
 /// Calls a tool; nothing if there is none of this name.
 pub(crate) async fn call(
@@ -37,39 +51,18 @@ pub(crate) async fn call(
     name: &str,
     arguments: JsonObject,
     now: DateTime<Utc>,
-) -> Option<Result<String, Refused>> {
-    let known = |tool: &str| tool == name;
-    Some(if known(search::NAME) {
-        with(arguments, async |given| {
-            search::call(backend, given, now).await
-        })
-        .await
-    } else if known(trace::NAME) {
-        with(arguments, async |given| {
-            trace::call(backend, given, now).await
-        })
-        .await
-    } else if known(contribute::NAME) {
-        with(arguments, async |given| {
-            contribute::call(backend, given).await
-        })
-        .await
-    } else if known(vote::NAME) {
-        with(arguments, async |given| vote::call(backend, given).await).await
-    } else if known(amend::NAME) {
-        with(arguments, async |given| amend::call(backend, given).await).await
-    } else if known(tags::NAME) {
-        with(arguments, async |given| tags::call(backend, given).await).await
-    } else {
-        return None;
-    })
-}
-
-async fn with<T: DeserializeOwned>(
-    arguments: JsonObject,
-    tool: impl AsyncFnOnce(T) -> Result<String, Refused>,
-) -> Result<String, Refused> {
-    tool(read(arguments)?).await
+) -> Result<Option<String>, Refused> {
+    let text = match name {
+        search::NAME => search::call(backend, read(arguments)?, now).await,
+        trace::NAME => trace::call(backend, read(arguments)?, now).await,
+        contribute::NAME => contribute::call(backend, read(arguments)?).await,
+        report::NAME => report::call(backend, read(arguments)?).await,
+        vote::NAME => vote::call(backend, read(arguments)?).await,
+        amend::NAME => amend::call(backend, read(arguments)?).await,
+        tags::NAME => tags::call(backend, read(arguments)?).await,
+        _ => return Ok(None),
+    };
+    text.map(Some)
 }
 
 /// Reads arguments. Agents often send null for what they leave out.
@@ -135,6 +128,13 @@ fn insert(body: &mut JsonObject, name: &str, text: String) {
     }
 }
 
+/// Puts an object that may be empty into a body, unless it is.
+fn insert_object(body: &mut JsonObject, name: &str, object: JsonObject) {
+    if !object.is_empty() {
+        body.insert(name.to_owned(), Value::Object(object));
+    }
+}
+
 /// Says what was taken out of a text, if anything was.
 fn redactions(count: usize) -> String {
     match count {
@@ -162,6 +162,9 @@ mod tests {
 
     /// A value of the type that a schema's property declares.
     fn sample(property: &Value) -> Value {
+        if let Some(values) = property.get("enum") {
+            return values[0].clone();
+        }
         match property["type"].as_str() {
             Some("string") => json!("x"),
             Some("array") => json!(["x"]),
@@ -177,6 +180,7 @@ mod tests {
             search::NAME => read::<search::Arguments>(arguments).map(drop),
             trace::NAME => read::<trace::Arguments>(arguments).map(drop),
             contribute::NAME => read::<contribute::Arguments>(arguments).map(drop),
+            report::NAME => read::<report::Arguments>(arguments).map(drop),
             vote::NAME => read::<vote::Arguments>(arguments).map(drop),
             amend::NAME => read::<amend::Arguments>(arguments).map(drop),
             tags::NAME => read::<tags::Arguments>(arguments).map(drop),
@@ -215,8 +219,13 @@ mod tests {
 
     #[test]
     fn the_list_of_tools_costs_an_agent_little() {
-        let list = serde_json::to_string(&list()).expect("JSON");
-        assert!(list.len() <= 4_800, "{} bytes", list.len());
-        insta::assert_snapshot!(serde_json::to_string_pretty(&super::list()).expect("JSON"));
+        let list = serde_json::to_string(list()).expect("JSON");
+        // 1,500 tokens.
+        assert!(list.len() <= 6_000, "{} bytes", list.len());
+        for tool in super::list() {
+            let described = tool.description.as_ref().expect("each says what it does");
+            assert!(described.len() <= 2_048, "{}", tool.name);
+        }
+        insta::assert_snapshot!(serde_json::to_string_pretty(super::list()).expect("JSON"));
     }
 }

@@ -1,11 +1,13 @@
 //! `search_traces`.
 
 use chrono::{DateTime, Utc};
+use commontrace_api::search::FILTER_TAGS_MAX;
 use rmcp::model::{JsonObject, Tool};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{define, reads};
+use super::shown::{Outcomes, Related};
+use super::{define, insert_object, reads};
 use crate::backend::{Backend, Call};
 use crate::outcome::{Refused, ask};
 use crate::text::{one_line, plural, redacted};
@@ -14,8 +16,6 @@ pub(crate) const NAME: &str = "search_traces";
 
 /// Characters of a query at most.
 const QUERY_MAX: usize = 1000;
-/// Tags that the API filters by at most.
-const TAGS_MAX: usize = 10;
 /// Characters of context and of solution that a result shows at most.
 const SNIPPET_MAX: usize = 200;
 /// Characters that they show at least, however many results there are.
@@ -96,6 +96,8 @@ struct Hit {
     valid_until: Option<DateTime<Utc>>,
     evidence: Option<Evidence>,
     #[serde(default)]
+    outcomes: Outcomes,
+    #[serde(default)]
     related_traces: Vec<Related>,
     /// Which of several stores has it.
     origin: Option<String>,
@@ -111,13 +113,6 @@ struct Evidence {
     status: String,
 }
 
-#[derive(Deserialize)]
-struct Related {
-    id: String,
-    title: String,
-    relationship_type: String,
-}
-
 pub(crate) async fn call(
     backend: &impl Backend,
     given: Arguments,
@@ -131,8 +126,8 @@ pub(crate) async fn call(
             "Nothing to search for: give `query` (the error message), `tags`, or both.".to_owned(),
         );
     }
-    let left_out = tags.len().saturating_sub(TAGS_MAX);
-    tags.truncate(TAGS_MAX);
+    let left_out = tags.len().saturating_sub(FILTER_TAGS_MAX);
+    tags.truncate(FILTER_TAGS_MAX);
     let mut body = JsonObject::new();
     body.insert(
         "q".to_owned(),
@@ -144,9 +139,7 @@ pub(crate) async fn call(
     );
     body.insert("tags".to_owned(), json!(tags));
     body.insert("limit".to_owned(), json!(given.limit.clamp(1, 50)));
-    if !given.context.is_empty() {
-        body.insert("context".to_owned(), Value::Object(given.context));
-    }
+    insert_object(&mut body, "context", given.context);
     if !given.include_expired {
         body.insert("include_expired".to_owned(), json!(false));
     }
@@ -161,7 +154,9 @@ pub(crate) async fn call(
         text.push_str(&format!("\n\n({})", one_line(notice, 300)));
     }
     if left_out > 0 {
-        text.push_str(&format!("\n\n(Only the first {TAGS_MAX} tags were used.)"));
+        text.push_str(&format!(
+            "\n\n(Only the first {FILTER_TAGS_MAX} tags were used.)"
+        ));
     }
     Ok(text)
 }
@@ -219,6 +214,9 @@ impl Hit {
         if let Some(evidence) = &self.evidence {
             text.push_str(&format!("\n   Tests: {}", one_line(&evidence.status, 40)));
         }
+        if let Some(outcomes) = self.outcomes.told() {
+            text.push_str(&format!("\n   Outcomes: {outcomes}"));
+        }
         let tags: Vec<String> = self.tags.iter().map(|tag| one_line(tag, 50)).collect();
         text.push_str(&format!(
             "\n   Tags: {}\n   Context: {}\n   Solution: {}\n   ID: {}",
@@ -234,12 +232,7 @@ impl Hit {
             if position == 0 {
                 text.push_str("\n   Related:");
             }
-            text.push_str(&format!(
-                "\n     - [{}] {} ({})",
-                one_line(&related.relationship_type, 40),
-                one_line(&related.title, 100),
-                one_line(&related.id, 40)
-            ));
+            text.push_str(&format!("\n     - {}", related.told(100)));
         }
         text
     }

@@ -4,7 +4,7 @@ use rmcp::model::{JsonObject, Tool};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{adds, define, insert, trace_id};
+use super::{adds, define, insert, insert_object, trace_id};
 use crate::backend::{Backend, Call};
 use crate::outcome::{Refused, ask};
 use crate::text::one_line;
@@ -60,12 +60,7 @@ pub(crate) async fn call(backend: &impl Backend, given: Arguments) -> Result<Str
     body.insert("vote_type".to_owned(), json!(given.vote_type));
     insert(&mut body, "feedback_tag", given.feedback_tag);
     insert(&mut body, "feedback_text", given.feedback_text);
-    if !given.voter_context.is_empty() {
-        body.insert(
-            "voter_context".to_owned(),
-            Value::Object(given.voter_context),
-        );
-    }
+    insert_object(&mut body, "voter_context", given.voter_context);
     let mut body = Value::Object(body);
     commontrace_redact::redact_json(&mut body);
     let vote: Vote = ask(backend, &Call::Vote(id, body)).await?;

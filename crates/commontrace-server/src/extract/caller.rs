@@ -218,8 +218,7 @@ async fn authenticate(parts: &Parts, app: &App) -> Result<Account, ApiError> {
 /// Returns whether a request comes from a program on this machine, as far as its headers tell: not through
 /// a proxy, not from a page of another site, and not under a name that somebody lets point here.
 fn is_local(headers: &HeaderMap) -> bool {
-    let forwarded = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
-    if forwarded.into_iter().any(|name| headers.contains_key(name)) {
+    if is_forwarded(headers) {
         return false;
     }
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
@@ -232,8 +231,14 @@ fn is_local(headers: &HeaderMap) -> bool {
     own && text(HOST).is_some_and(is_this_machine)
 }
 
+/// Returns whether a request came through a proxy, as far as its headers tell.
+pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
+    let forwarded = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+    forwarded.into_iter().any(|name| headers.contains_key(name))
+}
+
 /// Returns whether `host`, with or without a port, is a name that always means this machine.
-fn is_this_machine(host: &str) -> bool {
+pub(crate) fn is_this_machine(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,

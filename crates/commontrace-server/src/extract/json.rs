@@ -170,7 +170,8 @@ fn encoding(headers: &HeaderMap) -> Option<String> {
     (!plain).then(|| value.into_owned())
 }
 
-async fn read(body: Body) -> Result<Bytes, ApiError> {
+/// Receives a body, whatever it is, in the time that one may take.
+pub(crate) async fn read(body: Body) -> Result<Bytes, ApiError> {
     match tokio::time::timeout(READ_WITHIN, body.collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(err)) => Err(as_too_large(err)

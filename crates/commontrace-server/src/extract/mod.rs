@@ -15,8 +15,11 @@ pub use caller::{
     Anyone, Caller, Contributor, Keyed, ModeratorReader, ModeratorWriter, Reader, Recorder,
     Reporter, Voter, Writer,
 };
+pub(crate) use caller::{is_forwarded, is_this_machine};
 pub use client::{Client, Registrant};
+pub(crate) use headers::sent_key;
 pub use headers::{IdempotencyKey, RawKey};
+pub(crate) use json::read as receive_body;
 pub use json::{Json, JsonText, OptionalJsonText};
 pub use path::Path;
 pub use query::Query;

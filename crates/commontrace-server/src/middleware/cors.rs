@@ -9,6 +9,13 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::wal_position::WAL_POSITION;
 use crate::app::ServerSettings;
 
+/// Headers of ours and of agents' protocol that pages may send.
+const SENT: [&str; 4] = [
+    "idempotency-key",
+    "mcp-method",
+    "mcp-name",
+    "mcp-protocol-version",
+];
 const PREFLIGHT_VALID_FOR: Duration = Duration::from_secs(600);
 
 /// Builds the layer from the settings; without origins there is none, and no page may.
@@ -27,11 +34,8 @@ pub fn layer(
         )
     };
     let key: Option<HeaderName> = settings.api_key_header.parse().ok();
-    let mut headers = vec![
-        header::CONTENT_TYPE,
-        HeaderName::from_static("idempotency-key"),
-        WAL_POSITION,
-    ];
+    let mut headers = vec![header::AUTHORIZATION, header::CONTENT_TYPE, WAL_POSITION];
+    headers.extend(SENT.map(HeaderName::from_static));
     headers.extend(key);
     let exposed = [
         "x-request-id",

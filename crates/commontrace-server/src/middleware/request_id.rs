@@ -7,7 +7,8 @@ use axum::response::Response;
 
 use crate::ids::Ids;
 
-const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+/// The header, on requests and answers.
+pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_BYTES: usize = 64;
 
 tokio::task_local! {

@@ -12,16 +12,19 @@ use tokio::time::timeout;
 use super::agent::{Agent, STATELESS, Told, WITH_INITIALIZE, meta};
 use crate::place::{DEADLINE, Place};
 
-const TOOLS: [&str; 6] = [
+/// The tools, in the order in which they are listed.
+pub const TOOLS: [&str; 7] = [
     "search_traces",
     "get_trace",
     "contribute_trace",
+    "report_outcome",
     "vote_trace",
     "amend_trace",
     "list_tags",
 ];
 
-fn names(answer: &Value) -> Vec<&str> {
+/// The names in a list of tools.
+pub fn names(answer: &Value) -> Vec<&str> {
     let tools = answer["result"]["tools"]
         .as_array()
         .unwrap_or_else(|| panic!("{answer}"));

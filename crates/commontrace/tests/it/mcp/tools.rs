@@ -1,10 +1,12 @@
-//! The tools, answered by the store on this machine and by a server: the same to the agent.
+//! The tools, answered by the store on this machine and by a server, over pipes and over HTTP: the same to
+//! the agent.
 
 use commontrace_store::Engine;
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::agent::{Agent, first_id};
+use super::agent::{Agent, WITH_INITIALIZE, first_id};
+use super::caller::Caller;
 use crate::client::a_trace;
 use crate::place::Place;
 use crate::server::Server;
@@ -14,8 +16,32 @@ use crate::server::Server;
 enum By {
     Local,
     Remote,
+    /// The server itself, which the host calls.
+    Http,
 }
-use self::By::{Local, Remote};
+use self::By::{Http, Local, Remote};
+
+/// How the agent is connected.
+enum Connected {
+    Pipes(Agent),
+    Http(Caller),
+}
+
+impl Connected {
+    async fn told(&mut self, tool: &str, arguments: Value) -> String {
+        match self {
+            Self::Pipes(agent) => agent.told(tool, arguments).await,
+            Self::Http(caller) => caller.told(tool, arguments).await,
+        }
+    }
+
+    async fn refused(&mut self, tool: &str, arguments: Value) -> String {
+        match self {
+            Self::Pipes(agent) => agent.refused(tool, arguments).await,
+            Self::Http(caller) => caller.refused(tool, arguments).await,
+        }
+    }
+}
 
 /// A commons, and where an agent finds it.
 struct Commons {
@@ -23,6 +49,7 @@ struct Commons {
     server: Option<Server>,
     /// The server's own.
     _behind: Option<Place>,
+    caller: Option<Caller>,
 }
 
 impl Commons {
@@ -37,7 +64,18 @@ impl Commons {
                 place,
                 server: None,
                 _behind: None,
+                caller: None,
             },
+            Http => {
+                let server = place.serve().await;
+                let caller = Caller::new(&server.user().await, WITH_INITIALIZE);
+                Self {
+                    place,
+                    server: Some(server),
+                    _behind: None,
+                    caller: Some(caller),
+                }
+            }
             Remote => {
                 let server = place.serve().await;
                 let key = server.user().await.key;
@@ -52,13 +90,17 @@ impl Commons {
                     place: agents,
                     server: Some(server),
                     _behind: Some(place),
+                    caller: None,
                 }
             }
         }
     }
 
-    async fn agent(&self) -> Agent {
-        Agent::connect(&self.place).await
+    async fn agent(&self) -> Connected {
+        match &self.caller {
+            Some(caller) => Connected::Http(caller.clone()),
+            None => Connected::Pipes(Agent::connect(&self.place).await),
+        }
     }
 }
 
@@ -66,7 +108,7 @@ impl Commons {
 #[tokio::test]
 async fn what_is_contributed_is_found_and_read(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
-    #[values(Local, Remote)] by: By,
+    #[values(Local, Remote, Http)] by: By,
 ) {
     let commons = Commons::on(engine, by).await;
     let mut agent = commons.agent().await;
@@ -74,6 +116,7 @@ async fn what_is_contributed_is_found_and_read(
     given["context"] = json!({ "os": "linux" });
     given["agent_model"] = json!("a-model");
     given["review_after"] = json!("2020-01-01T00:00:00Z");
+    given["metadata_json"] = json!({ "ticket": 7 });
     let told = agent.told("contribute_trace", given).await;
     assert!(told.starts_with("Trace contributed (ID: "), "{told}");
     let id = first_id(&told);
@@ -117,7 +160,7 @@ async fn what_is_contributed_is_found_and_read(
 
 #[rstest]
 #[tokio::test]
-async fn others_traces_are_voted_on_and_amended(#[values(Local, Remote)] by: By) {
+async fn others_traces_are_voted_on_and_amended(#[values(Local, Remote, Http)] by: By) {
     let commons = Commons::answered(by).await;
     let mut agent = commons.agent().await;
     // A starter trace, by nobody who asks here.
@@ -154,7 +197,56 @@ async fn others_traces_are_voted_on_and_amended(#[values(Local, Remote)] by: By)
 
 #[rstest]
 #[tokio::test]
-async fn tags_are_counted_and_narrowed_down(#[values(Local, Remote)] by: By) {
+async fn what_came_of_a_trace_is_reported_by_who_has_read_it(
+    #[values(Local, Remote, Http)] by: By,
+) {
+    let commons = Commons::answered(by).await;
+    let mut agent = commons.agent().await;
+    let query = json!({ "query": "error: externally-managed-environment" });
+    let id = first_id(&agent.told("search_traces", query.clone()).await);
+    let report = json!({
+        "trace_id": id, "outcome": "worked_with_changes",
+        "context": { "os": "linux", "language": "python" }, "note": "needed pipx",
+    });
+    let told = agent.refused("report_outcome", report.clone()).await;
+    assert!(
+        told.starts_with("[CommonTrace error] ") && told.contains("read it first with get_trace,"),
+        "{told}"
+    );
+    let read = json!({ "trace_id": id });
+    let told = agent.told("get_trace", read.clone()).await;
+    assert!(!told.contains("Outcomes:"), "{told}");
+    let told = agent.told("report_outcome", report).await;
+    assert_eq!(
+        told,
+        format!(
+            "Outcome recorded: worked_with_changes for trace {id}. It is validated with 1 worked with changes."
+        )
+    );
+    let better = json!({
+        "trace_id": id, "outcome": "worked", "context": { "os": "linux", "language": "python" },
+    });
+    let told = agent.told("report_outcome", better).await;
+    assert!(told.contains("in place of your last from there"), "{told}");
+    let told = agent.told("get_trace", read).await;
+    assert!(
+        told.contains("\nOutcomes: 1 worked\n  language python, os linux: 1 worked\n"),
+        "{told}"
+    );
+    let told = agent.told("search_traces", query).await;
+    assert!(told.contains("\n   Outcomes: 1 worked\n"), "{told}");
+    let unknown = json!({ "trace_id": id, "outcome": "liked" });
+    let told = agent.refused("report_outcome", unknown).await;
+    assert!(
+        told.contains("unknown variant `liked`") && told.contains("not_relevant"),
+        "{told}"
+    );
+    drop(commons.server);
+}
+
+#[rstest]
+#[tokio::test]
+async fn tags_are_counted_and_narrowed_down(#[values(Local, Remote, Http)] by: By) {
     let commons = Commons::answered(by).await;
     let mut agent = commons.agent().await;
     let told = agent.told("list_tags", json!({})).await;
@@ -184,7 +276,7 @@ async fn tags_are_counted_and_narrowed_down(#[values(Local, Remote)] by: By) {
 #[rstest]
 #[tokio::test]
 async fn an_answer_without_results_is_no_error_and_ten_results_are_short(
-    #[values(Local, Remote)] by: By,
+    #[values(Local, Remote, Http)] by: By,
 ) {
     let commons = Commons::answered(by).await;
     let mut agent = commons.agent().await;
@@ -219,7 +311,7 @@ async fn an_answer_without_results_is_no_error_and_ten_results_are_short(
 
 #[rstest]
 #[tokio::test]
-async fn a_secret_is_replaced_and_its_contributor_told(#[values(Local, Remote)] by: By) {
+async fn a_secret_is_replaced_and_its_contributor_told(#[values(Local, Remote, Http)] by: By) {
     let commons = Commons::answered(by).await;
     let mut agent = commons.agent().await;
     let token = format!("ghp_{}", "aB3dE6gH9kLmN2pQ5sTvW8xYzA1cF4iJ7oR0");
