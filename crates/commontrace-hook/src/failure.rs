@@ -29,7 +29,7 @@ impl Failure {
     pub fn of(key: &str, output: &str) -> Self {
         let lines: Vec<&str> = output
             .lines()
-            .map(str::trim)
+            .map(str::trim_end)
             .filter(|line| !line.is_empty())
             .collect();
         let best = best(&lines);
@@ -69,22 +69,52 @@ impl Failure {
 /// From this grade on a line is the report of a failure and nothing else.
 const STRONG: i32 = 8;
 
-/// The line that names the problem: the strongest; of equals the last in a Python trace, which prints the innermost call
-/// last, else the first. If none says anything, the last one.
+/// The line that names the problem: where a Python trace or a panic of Rust puts it, else the strongest, of equals the
+/// first. If none says anything, the first of a few lines and the last of many.
 fn best(lines: &[&str]) -> Option<usize> {
+    if let Some(at) = raised(lines).or_else(|| panicked(lines)) {
+        return Some(at);
+    }
     let highest = lines.iter().map(|line| grade(line)).max()?;
-    if highest <= 0 {
-        return lines.len().checked_sub(1);
+    if highest > 0 {
+        return lines.iter().position(|line| grade(line) == highest);
     }
-    let trace = lines
-        .iter()
-        .any(|line| line.starts_with("Traceback (most recent call last)"));
-    let mut found = (0..lines.len()).filter(|&at| grade(lines[at]) == highest);
-    if trace {
-        found.next_back()
-    } else {
-        found.next()
-    }
+    let mut telling = (0..lines.len()).filter(|&at| !is_advice(bare(lines[at])));
+    let found = match lines.len() {
+        ..=8 => telling.next(),
+        _ => telling.next_back(),
+    };
+    found.or_else(|| lines.len().checked_sub(1))
+}
+
+/// The last line of a Python trace that is not indented: the exception, whatever its type is called.
+fn raised(lines: &[&str]) -> Option<usize> {
+    let trace = lines.iter().rposition(|line| {
+        line.trim_start()
+            .starts_with("Traceback (most recent call last)")
+    })?;
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    (trace + 1..lines.len()).find(|&at| {
+        let line = lines[at].trim();
+        let kind = line.split([':', ' ']).next().unwrap_or_default();
+        let named = kind
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._".contains(&b));
+        indent(lines[at]) <= indent(lines[trace])
+            && named
+            && kind.len() > 2
+            && (kind.len() == line.len() || line[kind.len()..].starts_with(':'))
+    })
+}
+
+/// What a panic of Rust says: it stands below the place.
+fn panicked(lines: &[&str]) -> Option<usize> {
+    let is_place = |line: &&str| {
+        let line = line.trim();
+        line.starts_with("thread '") && line.contains("panicked at ") && line.ends_with(':')
+    };
+    let place = lines.iter().position(is_place)?;
+    (place + 1 < lines.len()).then_some(place + 1)
 }
 
 /// Other lines that say what is wrong, strongest first and then in order; what a report adds to its first line stands
@@ -115,6 +145,7 @@ fn others<'l>(lines: &[&'l str], best: usize) -> Vec<&'l str> {
 
 /// How much a line looks like the one that says what is wrong.
 fn grade(line: &str) -> i32 {
+    let placed = line.trim();
     let line = bare(line);
     if line.len() > 600 || line.is_empty() {
         return 0;
@@ -241,7 +272,7 @@ fn grade(line: &str) -> i32 {
         grade += 2;
     }
     // `main.go:7:2: undefined: x`
-    if is_placed(line) {
+    if is_placed(placed) {
         grade += 3;
     }
     if lower.starts_with("warning")
@@ -253,6 +284,9 @@ fn grade(line: &str) -> i32 {
     }
     if lower.starts_with("npm error code") {
         grade -= 2;
+    }
+    if is_advice(line) {
+        grade -= 6;
     }
     // Of a stack.
     if lower.starts_with("at ") || lower.starts_with("file \"") || lower.starts_with("in ") {
@@ -274,12 +308,48 @@ fn is_placed(line: &str) -> bool {
         && place.len() < 200
 }
 
-/// A line without what pytest and test runners put before it.
+/// A line without what pytest and test runners put before it, and without the place in a file that it begins with.
 fn bare(line: &str) -> &str {
     let line = line.trim();
     let line = line.strip_prefix("E  ").map_or(line, str::trim_start);
-    line.trim_start_matches(['>', '|', '│', '×', '✗', '✘', '●'])
-        .trim()
+    let mut line = line
+        .trim_start_matches(['>', '|', '│', '×', '✗', '✘', '●', '@'])
+        .trim();
+    line = line.strip_prefix("vet: ").unwrap_or(line);
+    for _ in 0..3 {
+        let Some((place, rest)) = line.split_once(": ") else {
+            break;
+        };
+        let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let (file, at) = place.split_once([':', '(']).unwrap_or((place, ""));
+        let at = at.trim_end_matches(')');
+        let is_place =
+            !file.contains(' ') && file.contains(['.', '/']) && at.split([':', ',']).all(number);
+        // `x.sh: line 3: …`, `x.sh: 3: …`
+        let is_line = number(place) || place.strip_prefix("line ").is_some_and(number);
+        let is_script = !place.contains(' ')
+            && place.contains('.')
+            && rest.split_once(": ").is_some_and(|(next, _)| {
+                number(next) || next.strip_prefix("line ").is_some_and(number)
+            });
+        if !(is_place || is_line || is_script) || rest.trim().is_empty() {
+            break;
+        }
+        line = rest.trim_start();
+    }
+    line
+}
+
+/// A line that says where to read on.
+fn is_advice(line: &str) -> bool {
+    let line = line.to_ascii_lowercase();
+    const BEGINNINGS: [&str; 9] = [
+        "hint:", "see '", "see \"", "try '", "usage:", "use \"", "run '", "note:", "help:",
+    ];
+    BEGINNINGS
+        .iter()
+        .any(|beginning| line.starts_with(beginning))
+        || line.contains("for more information")
 }
 
 /// The same number for the same failure: of the words of the line that names it, without paths and numbers, of the test
@@ -355,7 +425,7 @@ mod tests {
         );
         assert_eq!(
             headline("# shop\n./main.go:7:2: undefined: fmt.Printl"),
-            "./main.go:7:2: undefined: fmt.Printl"
+            "undefined: fmt.Printl"
         );
         assert_eq!(
             headline(
@@ -363,7 +433,30 @@ mod tests {
             ),
             "Error: Cannot find module 'express'"
         );
-        assert_eq!(headline("nothing to see\nbut this"), "but this");
+        assert_eq!(
+            headline(
+                "Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\ndjango.core.exceptions.ImproperlyConfigured: Requested setting DEBUG"
+            ),
+            "django.core.exceptions.ImproperlyConfigured: Requested setting DEBUG"
+        );
+        assert_eq!(
+            headline(
+                "thread 'main' panicked at src/main.rs:3:25:\nindex out of bounds: the len is 1\nnote: run with `RUST_BACKTRACE=1`"
+            ),
+            "index out of bounds: the len is 1"
+        );
+        assert_eq!(
+            headline("a.sh: line 3: HOST: unbound variable"),
+            "HOST: unbound variable"
+        );
+        assert_eq!(
+            headline("a.ts(1,7): error TS2322: Type"),
+            "error TS2322: Type"
+        );
+        assert_eq!(
+            headline("these paths are ignored:\n.env\nhint: use -f"),
+            "these paths are ignored:"
+        );
         assert_eq!(headline(""), "");
     }
 
