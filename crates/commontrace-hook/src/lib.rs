@@ -13,3 +13,6 @@ pub mod host;
 pub mod hosts;
 pub mod respond;
 mod text;
+
+pub use failure::Failure;
+pub use text::output;

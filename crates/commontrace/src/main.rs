@@ -37,11 +37,29 @@ enum Command {
     Hook(commands::hook::Args),
     /// Connect a coding agent: the Model Context Protocol on standard input and output
     Mcp,
+    /// Find how others solved an error; exit code 1 if nothing relevant is known
+    Search(commands::people::search::Args),
+    /// Show a trace whole
+    Get(commands::people::get::Args),
+    /// Publish a solved problem, after you have seen the text and agreed
+    Contribute(commands::people::contribute::Args),
+    /// Vote on somebody's trace
+    Vote(commands::people::vote::Args),
+    /// Propose a better solution for somebody's trace
+    Amend(commands::people::amend::Args),
+    /// Report what came of a trace that you read
+    Report(commands::people::vote::ReportArgs),
     /// Share a commons with others: name a server, and see or remove it
     #[command(subcommand)]
     Remote(commands::people::remote::Command),
     /// See what is kept here, how the server takes the key, and what waits to be sent
     Status(commands::people::status::Args),
+    /// See everything that was sent from this machine
+    Log(commands::people::log::Args),
+    /// See what would be taken out of a text before it leaves
+    Redact(commands::people::redact::Args),
+    /// See what this machine remembers, and remove it
+    Forget(commands::people::forget::Args),
     /// Embed and tidy up for servers that leave it to workers
     Worker,
     /// Bring the database schema up to date
@@ -99,7 +117,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         command => command,
     };
     let config = config()?;
-    if command.is_for_people() {
+    if is_for_people(&command) {
         return for_people(config, command, &cli.settings, &env);
     }
     // Only what runs for long has something to tell.
@@ -126,40 +144,63 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Admin(command) => commands::block_on(commands::admin::run(config, command)),
         Command::Config(command) => commands::config::run(&config, &command),
         Command::Health(args) => commands::block_on(commands::health::run(config, args)),
-        Command::Doctor
-        | Command::Sandbox(_)
-        | Command::Hook(_)
-        | Command::Remote(_)
-        | Command::Status(_) => {
-            unreachable!("handled above")
-        }
+        _ => unreachable!("handled above"),
     };
     telemetry.flush();
     done.map(|()| ExitCode::SUCCESS)
 }
 
-impl Command {
-    /// Whether a person waits for what it says: then it logs nothing but what goes wrong.
-    fn is_for_people(&self) -> bool {
-        matches!(self, Self::Remote(_) | Self::Status(_))
-    }
+/// Whether a person waits for what a command says: then it logs nothing but what goes wrong, and its exit code
+/// says more than whether it was done.
+fn is_for_people(command: &Command) -> bool {
+    use Command::{
+        Amend, Contribute, Forget, Get, Log, Redact, Remote, Report, Search, Status, Vote,
+    };
+    matches!(
+        command,
+        Search(_)
+            | Get(_)
+            | Contribute(_)
+            | Vote(_)
+            | Amend(_)
+            | Report(_)
+            | Remote(_)
+            | Status(_)
+            | Log(_)
+            | Redact(_)
+            | Forget(_)
+    )
 }
 
-/// Runs a command whose exit code says more than whether it was done.
 fn for_people(
     config: Config,
     command: Command,
     flags: &ConfigArgs,
     env: &Environment,
 ) -> Result<ExitCode, Failure> {
+    use commands::people;
     commands::init_quiet_logging(&config, env)?;
+    match command {
+        Command::Log(args) => return people::log::run(&config, &args, env),
+        Command::Forget(args) => return people::forget::run(&config, &args),
+        Command::Redact(args) => {
+            return people::redact::run(&args, env).map(|()| ExitCode::SUCCESS);
+        }
+        _ => {}
+    }
     commands::block_on(async {
         match command {
+            Command::Search(args) => Box::pin(people::search::run(config, args, env)).await,
+            Command::Get(args) => Box::pin(people::get::run(config, args, env)).await,
+            Command::Contribute(args) => Box::pin(people::contribute::run(config, args, env)).await,
+            Command::Vote(args) => Box::pin(people::vote::run(config, args)).await,
+            Command::Amend(args) => Box::pin(people::amend::run(config, args, env)).await,
+            Command::Report(args) => Box::pin(people::vote::report(config, args)).await,
             Command::Remote(command) => {
-                commands::people::remote::run(config, command, flags, env).await
+                Box::pin(people::remote::run(config, command, flags, env)).await
             }
-            Command::Status(args) => commands::people::status::run(config, args).await,
-            _ => unreachable!("only those for people come here"),
+            Command::Status(args) => Box::pin(people::status::run(config, args)).await,
+            _ => unreachable!("handled above"),
         }
     })
 }

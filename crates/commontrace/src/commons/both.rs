@@ -83,6 +83,21 @@ impl Both {
         self.local.close().await;
     }
 
+    /// Says which server would be sent a request; nothing if none would. Nothing is asked.
+    pub async fn destination(&self, call: &Call) -> Result<Option<String>, Away> {
+        let Some(remote) = self.remote.as_ref().filter(|_| !self.offline) else {
+            return Ok(None);
+        };
+        let goes = match call {
+            Call::Search(_) => self.search == SearchScope::Network,
+            Call::Tags(_) | Call::Contribute(_) => true,
+            Call::Trace(id) | Call::Vote(id, _) | Call::Amend(id, _) | Call::Outcome(id, _) => {
+                self.local.holding(*id).await? != Holding::Own
+            }
+        };
+        Ok(goes.then(|| remote.origin()))
+    }
+
     async fn search(&self, call: &Call) -> Result<Answer, Away> {
         let Some(remote) = self
             .remote

@@ -172,16 +172,18 @@ impl Outbox {
         Ok(all)
     }
 
-    /// Removes everything, what waits included; returns how many there were.
-    pub fn clear(&self) -> io::Result<usize> {
-        let mut count = 0;
-        for folder in [self.folder.clone(), self.refused_dir()] {
-            for name in names_in(&folder)? {
-                std::fs::remove_file(folder.join(name))?;
-                count += 1;
+    /// Removes everything but what is being sent at the moment.
+    pub fn clear(&self) -> io::Result<()> {
+        for name in self.names()? {
+            if let Some(held) = self.hold(&name)? {
+                held.done()?;
             }
         }
-        Ok(count)
+        let refused = self.refused_dir();
+        for name in names_in(&refused)? {
+            std::fs::remove_file(refused.join(name))?;
+        }
+        Ok(())
     }
 }
 

@@ -31,6 +31,7 @@ pub use sections::{
 };
 pub use source::{Environment, environment};
 
+use crate::commons::files;
 use sections::{
     CommonsSettings, EmbeddingSettings, LimitSettings, LogSettings, ServerSettings,
     SessionSettings, StorageSettings, WorkerSettings,
@@ -85,11 +86,9 @@ impl Config {
 
     /// Says so if others on this machine can read the API key in the settings file.
     fn open_key(&self) -> Option<String> {
-        use std::os::unix::fs::MetadataExt as _;
         let file = self.file.as_ref()?;
         let holds_key = matches!(self.values.entry("api_key").source, source::Source::File(_));
-        let mode = std::fs::metadata(file).ok()?.mode();
-        (holds_key && mode & 0o077 != 0).then(|| {
+        (holds_key && files::open_to_others(file) != 0).then(|| {
             let file = file.display();
             format!("{file} holds an API key and others may read it: `chmod 600 {file}`")
         })

@@ -6,6 +6,7 @@ mod database;
 mod embedding;
 mod postgres;
 mod redis;
+mod remote;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,7 @@ pub async fn run(config: Result<Config, ConfigError>) -> Result<ExitCode, Failur
     }
     findings.extend(clocks::compare(store.as_ref(), redis).await);
     findings.push(("embedding", embedding::embedding(&config).await));
+    findings.extend(remote::remote(&config).await);
     findings.push(("address", address::address(&config).await));
     for (name, finding) in &findings {
         report(name, finding);

@@ -3,17 +3,31 @@
 //!
 //! 0 found or done, 1 nothing found, 2 wrong usage or settings, 3 nobody answered, 4 refused, 5 held back.
 
+pub mod amend;
+mod asked;
+mod consent;
+pub mod contribute;
+pub mod forget;
+pub mod get;
+pub mod log;
+pub mod redact;
 pub mod remote;
+pub mod search;
+mod show;
 mod standing;
 pub mod status;
-pub mod terminal;
+mod template;
+mod terminal;
+pub mod vote;
+
+use std::process::ExitCode;
 
 use commontrace_mcp::{Answer, Backend as _, Call, detail};
 use serde::de::DeserializeOwned;
 
-use super::complain;
+use super::{complain, say};
 use crate::commons::{Both, Delivered, account};
-use crate::config::Config;
+use crate::config::{Config, SearchScope};
 use crate::failure::Failure;
 
 /// Runs a command on this machine's store and the server's, sends what waited if the server answers, and
@@ -87,4 +101,31 @@ fn refused(answer: &Answer) -> Failure {
         500.. => failure.code(Failure::AWAY).hint("try again later; --offline goes on without the server"),
         _ => failure,
     }
+}
+
+/// Shows what a request would send and where, byte for byte, and sends nothing.
+pub async fn dry_run(config: &Config, both: &Both, call: &Call) -> Result<ExitCode, Failure> {
+    match both.destination(call).await.map_err(account::away)? {
+        Some(host) => {
+            let path = config
+                .remote
+                .api_base_url
+                .as_ref()
+                .map(|base| base.path(&call.path()));
+            say(format_args!(
+                "{} {host}{}",
+                call.method(),
+                path.unwrap_or_else(|| call.path())
+            ));
+            if let Some(body) = call.body() {
+                say(body);
+            }
+        }
+        None if config.remote.search != SearchScope::Network && matches!(call, Call::Search(_)) => {
+            say("It would go to this machine's store alone: the settings keep searches here.");
+        }
+        None => say("It would go to this machine's store alone."),
+    }
+    say("Nothing was sent.");
+    Ok(ExitCode::SUCCESS)
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use chrono::{DateTime, Utc};
+use commontrace_hook::history::History;
 use commontrace_server::error::chain;
 use serde::Serialize;
 
@@ -41,8 +42,16 @@ struct Status {
     waiting: Vec<Waiting>,
     refused: Vec<Refused>,
     last_sent: Option<Sent>,
-    /// When a host's hook last ran here.
-    last_hook: Option<DateTime<Utc>>,
+    /// When events of hosts last came, newest first.
+    hooks: Vec<Fired>,
+}
+
+/// An event of a coding agent's host.
+#[derive(Debug, Serialize)]
+struct Fired {
+    host: String,
+    event: String,
+    time: DateTime<Utc>,
 }
 
 /// Shows it. The exit code says how the server takes the key.
@@ -102,14 +111,27 @@ async fn look(config: &Config, server: Option<ServerStanding>) -> Result<Status,
         waiting: outbox.waiting().map_err(unreadable)?,
         refused: outbox.refused().map_err(unreadable)?,
         last_sent,
-        last_hook: last_hook(data_dir),
+        hooks: hooks(data_dir),
     })
 }
 
-/// When a hook last wrote to its history.
-fn last_hook(data_dir: &Path) -> Option<DateTime<Utc>> {
-    let written = std::fs::metadata(data_dir.join("history.db")).ok()?;
-    Some(written.modified().ok()?.into())
+/// When events of hosts last came, newest first.
+fn hooks(data_dir: &Path) -> Vec<Fired> {
+    let file = data_dir.join("history.db");
+    if !file.exists() {
+        return Vec::new();
+    }
+    let read = History::open(&file).and_then(|history| history.fired());
+    let mut fired: Vec<Fired> = read
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|(host, event, at)| {
+            let time = DateTime::from_timestamp(at, 0)?;
+            Some(Fired { host, event, time })
+        })
+        .collect();
+    fired.sort_by_key(|fired| std::cmp::Reverse(fired.time));
+    fired
 }
 
 fn minute(time: DateTime<Utc>) -> String {
@@ -180,13 +202,15 @@ impl Status {
                 ),
             },
         );
-        line(
-            "hooks",
-            &match self.last_hook {
-                None => "none has run here".to_owned(),
-                Some(time) => format!("one last ran {}", minute(time)),
-            },
-        );
+        if self.hooks.is_empty() {
+            line("hooks", "none has run here");
+        }
+        for Fired { host, event, time } in &self.hooks {
+            line(
+                "hooks",
+                &format!("{host} {event} last came {}", minute(*time)),
+            );
+        }
     }
 
     fn searches(&self) -> &'static str {

@@ -11,6 +11,8 @@ use crate::config::Environment;
 const USUAL_WIDTH: usize = 80;
 /// Columns beyond which lines of prose are hard to read.
 const WIDTH_MAX: usize = 100;
+/// Columns of a piece of a text that is shown where there is no terminal.
+const PIECE: usize = 200;
 
 /// Where standard output goes.
 #[derive(Debug, Clone, Copy)]
@@ -75,10 +77,11 @@ impl Terminal {
         }
     }
 
-    /// Cuts a line to what fits behind `before` columns; whole where lines are not cut.
+    /// Cuts a piece of a text to what fits behind `before` columns.
     pub fn fit(&self, text: &str, before: usize) -> String {
-        let Some(room) = self.width.map(|width| width.saturating_sub(before).max(10)) else {
-            return text.to_owned();
+        let room = match self.width {
+            Some(width) => width.saturating_sub(before).max(10),
+            None => PIECE,
         };
         if text.width() <= room {
             return text.to_owned();
