@@ -32,8 +32,8 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    capacity as capacity_test, cold_start, contribute, crash, embedding_endpoint, eval, known_item,
-    latency, limiter, load, sandbox, sessions, soak,
+    capacity as capacity_test, cold_start, contribute, crash, embedding_endpoint, eval, hook,
+    known_item, latency, limiter, load, sandbox, sessions, soak,
 };
 use crate::report::{Format, Report, note};
 use crate::server::ServerArgs;
@@ -82,6 +82,8 @@ enum Command {
     Sessions(sessions::Command),
     /// Start a command that does nothing in each kind of sandbox, again and again
     Sandbox(sandbox::Args),
+    /// Tell the hook of agents' hosts of recorded commands, and time its processes
+    Hook(hook::Args),
     /// Answer as an embedding service does, until interrupted
     EmbeddingEndpoint(embedding_endpoint::Args),
 }
@@ -91,6 +93,7 @@ impl Command {
     fn server(&self) -> Option<&ServerArgs> {
         match self {
             Self::Eval(args) => Some(&args.server),
+            Self::Hook(args) => Some(&args.server),
             Self::KnownItem(args) => Some(&args.server),
             Self::Latency(args) => Some(&args.server),
             Self::Contribute(args) => Some(&args.server),
@@ -168,6 +171,7 @@ async fn measure(command: &Command) -> Result<Report> {
         Command::Load(args) => Box::pin(load::run(args)).await,
         Command::Sessions(command) => Box::pin(sessions::run(command)).await,
         Command::Sandbox(args) => Box::pin(sandbox::run(args)).await,
+        Command::Hook(args) => Box::pin(hook::run(args)).await,
         Command::EmbeddingEndpoint(args) => Box::pin(embedding_endpoint::run(args)).await,
     }
 }

@@ -6,6 +6,7 @@ pub mod contribute;
 pub mod crash;
 pub mod embedding_endpoint;
 pub mod eval;
+pub mod hook;
 pub mod known_item;
 pub mod latency;
 pub mod limiter;
