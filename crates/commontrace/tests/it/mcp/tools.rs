@@ -23,7 +23,7 @@ use self::By::{Http, Local, Remote};
 
 /// How the agent is connected.
 enum Connected {
-    Pipes(Agent),
+    Pipes(Box<Agent>),
     Http(Caller),
 }
 
@@ -99,7 +99,7 @@ impl Commons {
     async fn agent(&self) -> Connected {
         match &self.caller {
             Some(caller) => Connected::Http(caller.clone()),
-            None => Connected::Pipes(Agent::connect(&self.place).await),
+            None => Connected::Pipes(Box::new(Agent::connect(&self.place).await)),
         }
     }
 }
