@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use commontrace_search::bm25::{Collection, Scale, Weighed, weigh};
+use commontrace_search::bm25::{Collection, Counted, Fields, Scale, Weighed, weigh};
 use commontrace_search::query::analyze;
 use commontrace_search::ranking::MAX_SIGNED;
 use commontrace_search::stored::{Postings, signature_id, term_id};
@@ -298,6 +298,28 @@ impl Commons {
 /// A term's number as the table of terms has it.
 fn word(id: i32) -> String {
     format!("{id:08x}")
+}
+
+/// Returns how much of the line that names the problem, the first of a query, stands in a trace: the share of its words,
+/// fillers aside, or none if there are fewer than [`MATCHED`].
+#[must_use]
+pub fn share_of_headline(query: &str, fields: Fields<'_>) -> f64 {
+    let headline = analyze(query.lines().next().unwrap_or_default());
+    let terms: Vec<&str> = headline
+        .terms
+        .iter()
+        .filter(|term| !term.filler)
+        .map(|term| term.text.as_str())
+        .collect();
+    let counted = Counted::of(fields);
+    let has = terms
+        .iter()
+        .filter(|term| counted.terms.contains_key(**term))
+        .count();
+    if has < MATCHED {
+        return 0.0;
+    }
+    has as f64 / terms.len() as f64
 }
 
 impl Evidence {

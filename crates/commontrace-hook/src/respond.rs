@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::command;
-use crate::commons::{self, Commons};
+use crate::commons::{self, Commons, Shown};
 use crate::event::{Edit, Ended, Event, Ran, Stop, What};
-use crate::facts::{self, Elsewhere};
+use crate::facts;
 use crate::failure::Failure;
 use crate::history::{self, Change, Failed, History};
 use crate::host::Host;
@@ -45,7 +45,7 @@ pub trait Server {
     fn origin(&self) -> String;
     /// Returns the trace that is surely about this error, if there is one. It answers or gives up within the time
     /// that a hook has.
-    fn search(&mut self, query: &str) -> Result<Option<Elsewhere>, Silence>;
+    fn search(&mut self, query: &str) -> Result<Option<Shown>, Silence>;
 }
 
 /// Why a server gave no answer.
@@ -198,7 +198,7 @@ impl Beside<'_, '_, '_> {
         };
         let Some(shown) = found else { return Ok(None) };
         self.tell("shown", failure.signature, &shown.id.to_string())?;
-        Ok(Some(facts::trace(&shown)))
+        Ok(Some(facts::trace(&shown, "the store on this machine")))
     }
 
     fn in_store(&self, failure: &Failure) -> Result<Option<commons::Shown>, commons::Error> {
@@ -227,8 +227,8 @@ impl Beside<'_, '_, '_> {
             Ok(found) => {
                 self.history.set_fact("server_late", 0)?;
                 let Some(hit) = found else { return Ok(None) };
-                let told = facts::elsewhere(&hit, &server.origin());
-                self.tell("shown", failure.signature, &hit.id)?;
+                let told = facts::trace(&hit, &server.origin());
+                self.tell("shown", failure.signature, &hit.id.to_string())?;
                 Ok(Some(told))
             }
             Err(silence) => {

@@ -110,7 +110,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let config = || Config::load(&cli.settings, &env);
     let command = match cli.command {
         Command::Doctor => return commands::block_on(commands::doctor::run(config())),
-        Command::Hook(args) => return Ok(commands::hook::run(&cli.settings, &env, &args)),
+        Command::Hook(args) => return Ok(commands::hook::run(&cli.settings, &env, args)),
         Command::Sandbox(command) => {
             return commands::block_on(commands::sandbox::run(command, env));
         }

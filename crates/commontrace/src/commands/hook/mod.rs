@@ -4,23 +4,26 @@
 //! `hook.log` in the data directory. It starts no async runtime.
 
 mod log;
+mod server;
 
 use std::io::{Read as _, Write as _};
-use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::Duration;
 
 use chrono::SecondsFormat;
 use commontrace_hook::event::{Event, Ignored};
 use commontrace_hook::host::Host;
 use commontrace_hook::hosts;
-use commontrace_hook::respond::{Surroundings, respond};
+use commontrace_hook::respond::{Server, Surroundings, respond};
 use commontrace_server::clock::Clock;
 use commontrace_store::Location;
 
 use self::log::Log;
-use crate::config::{Config, ConfigArgs, Environment};
+use self::server::Elsewhere;
+use crate::config::{Config, ConfigArgs, Environment, SearchScope};
 use crate::start;
 
 /// The longest event that is read. Longer ones are left alone.
@@ -37,41 +40,53 @@ pub struct Args {
     event: Option<String>,
 }
 
-/// Answers, and exits with 0 whatever happens.
-pub fn run(settings: &ConfigArgs, env: &Environment, args: &Args) -> ExitCode {
+/// Answers, and exits with 0 whatever happens. When the host is about to go on without an answer, the process ends, so
+/// that nothing of it is left behind.
+pub fn run(settings: &ConfigArgs, env: &Environment, args: Args) -> ExitCode {
     let config = Config::load(settings, env);
-    let place = match &config {
-        Ok(config) => Some(config.storage.data_dir.clone()),
-        Err(_) => None,
-    };
+    let place = config
+        .as_ref()
+        .ok()
+        .map(|config| config.storage.data_dir.clone());
     let log = Log::new(place.as_deref(), &args.host, Clock::System.now());
     // The default would print where the host may show it.
     std::panic::set_hook(Box::new(|_| {}));
-    let answered = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        let config = config.map_err(|failure| format!("the settings cannot be used: {failure}"))?;
-        answer(&config, env, args, &log)
-    }));
-    match answered {
-        Ok(Ok(())) => {}
-        Ok(Err(why)) => log.write(&why),
-        Err(_) => log.write("the event could not be worked on: a defect of this program"),
+    let limit =
+        Host::named(&args.host).map_or(MARGIN, |host| limit(host, args.event.as_deref()));
+    let (done, waiting) = mpsc::channel();
+    let worker = {
+        let (env, log) = (env.clone(), log.clone());
+        thread::Builder::new().spawn(move || {
+            let config =
+                config.map_err(|failure| format!("the settings cannot be used: {failure}"));
+            let answered = config.and_then(|config| answer(&config, &env, &args, &log));
+            // Nobody waits any more if it took too long.
+            let _ = done.send(answered);
+        })
+    };
+    match (worker, waiting.recv_timeout(limit)) {
+        (Err(err), _) => log.write(&format!("cannot start a thread: {err}")),
+        (_, Ok(Ok(()))) => {}
+        (_, Ok(Err(why))) => log.write(&why),
+        (_, Err(RecvTimeoutError::Timeout)) => log.write("gave up, because the host would have"),
+        (_, Err(RecvTimeoutError::Disconnected)) => {
+            log.write("the event could not be worked on: a defect of this program");
+        }
     }
     ExitCode::SUCCESS
+}
+
+/// How long an answer may take: less than the host waits.
+fn limit(host: Host, event: Option<&str>) -> Duration {
+    let events = host.events().iter();
+    let wired = events.filter(|wired| event.is_none_or(|event| event == wired.event));
+    let seconds = wired.map(|wired| wired.timeout).max().unwrap_or(1);
+    Duration::from_secs(seconds.into()).saturating_sub(MARGIN)
 }
 
 fn answer(config: &Config, env: &Environment, args: &Args, log: &Log) -> Result<(), String> {
     let host = Host::named(&args.host)
         .ok_or("no such host is known; `commontrace setup` writes the right name")?;
-    let limit = host.events().iter().filter(|wired| {
-        args.event
-            .as_deref()
-            .is_none_or(|event| event == wired.event)
-    });
-    let limit = limit.map(|wired| wired.timeout).max().unwrap_or(1);
-    give_up_after(
-        Duration::from_secs(limit.into()).saturating_sub(MARGIN),
-        log.clone(),
-    );
     let mut text = Vec::new();
     let read = std::io::stdin()
         .lock()
@@ -83,8 +98,14 @@ fn answer(config: &Config, env: &Environment, args: &Args, log: &Log) -> Result<
             "an event of more than {EVENT_MAX} bytes is left alone"
         ));
     }
-    let payload =
-        serde_json::from_slice(&text).map_err(|err| format!("the event is no JSON: {err}"))?;
+    let payload = serde_json::from_slice(&text).map_err(|err| {
+        // Its message may quote what was sent.
+        format!(
+            "the event is no JSON (line {}, column {})",
+            err.line(),
+            err.column()
+        )
+    })?;
     drop(text);
     let event = match hosts::read(host, args.event.as_deref(), &payload) {
         Ok(event) => event,
@@ -119,6 +140,7 @@ fn facts(
         .get("HOME")
         .filter(|home| !home.is_empty())
         .map(PathBuf::from);
+    let mut server = Elsewhere::of(config);
     let told = respond(
         event,
         &mut Surroundings {
@@ -128,27 +150,20 @@ fn facts(
             home: home.as_deref(),
             now: now.timestamp(),
             now_text: &now.to_rfc3339_opts(SecondsFormat::AutoSi, false),
-            server: None,
+            server: server.as_mut().map(|server| server as &mut dyn Server),
             log: &mut |line| log.write(line),
         },
     );
     told.map_err(|err| err.to_string())
 }
 
-/// The store's file, if the store on this machine is one.
+/// The store's file, if the store on this machine is one and may be searched.
 fn store_file(config: &Config) -> Option<PathBuf> {
+    if config.remote.search == SearchScope::Off {
+        return None;
+    }
     match start::location(config) {
         Ok(Location::File(path)) => Some(path),
         _ => None,
     }
-}
-
-/// Ends the process when the host is about to go on without it, so that nothing of it is left behind.
-fn give_up_after(limit: Duration, log: Log) {
-    let waiting = std::thread::Builder::new().spawn(move || {
-        std::thread::sleep(limit);
-        log.write("gave up, because the host would have");
-        std::process::exit(0);
-    });
-    drop(waiting);
 }
