@@ -19,8 +19,22 @@ pub async fn sqlite(file: &Path, statement: &str) {
 }
 
 /// Every command, as its words.
-const COMMANDS: [&[&str]; 28] = [
+const COMMANDS: &[&[&str]] = &[
     &[],
+    &["search"],
+    &["get"],
+    &["contribute"],
+    &["vote"],
+    &["amend"],
+    &["report"],
+    &["remote"],
+    &["remote", "add"],
+    &["remote", "remove"],
+    &["remote", "show"],
+    &["status"],
+    &["log"],
+    &["redact"],
+    &["forget"],
     &["serve"],
     &["migrate"],
     &["backup"],

@@ -25,6 +25,7 @@ mod nodes;
 mod otel;
 mod outages;
 mod passwords;
+mod people;
 mod place;
 mod provider;
 mod proxies;

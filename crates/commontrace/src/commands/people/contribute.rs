@@ -193,7 +193,8 @@ fn complete(body: &mut Value, args: &Args) {
 /// Finds what a server would refuse, before anybody is asked and before it waits in vain.
 fn check(body: &Value) -> Result<(), Failure> {
     let wrong = |why: String| Failure::new(why).code(2);
-    ContributeTrace::deserialize(body).map_err(|err| wrong(err.to_string()))?;
+    let read: Result<ContributeTrace, _> = serde_path_to_error::deserialize(body);
+    read.map_err(|err| wrong(err.to_string()))?;
     let text = |name: &str| body[name].as_str().unwrap_or("");
     match husk(text("title"), text("context_text"), text("solution_text")) {
         None => Ok(()),

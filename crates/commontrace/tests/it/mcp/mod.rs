@@ -1,6 +1,6 @@
 //! What an agent meets that is connected by `commontrace mcp`, or by `/mcp` of a server.
 
-mod agent;
+pub mod agent;
 mod away;
 mod caller;
 mod over_http;

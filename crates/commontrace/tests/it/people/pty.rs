@@ -1,0 +1,138 @@
+//! A terminal of its own for a program, and what a person sees in it.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use super::{Shared, form};
+use crate::place::Place;
+
+/// Runs the program in a terminal of 80 columns, types this, and returns the exit code and all that was shown.
+async fn shown(place: &Place, words: &[&str], typed: &str) -> (Option<i32>, String) {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap();
+    let slave: OwnedFd = File::options()
+        .read(true)
+        .write(true)
+        .open(name.to_str().unwrap())
+        .unwrap()
+        .into();
+    let end = || Stdio::from(slave.try_clone().unwrap());
+    // `setsid --ctty` makes it the terminal that questions are asked on.
+    let mut command = place.command_after("true", words);
+    let program = command
+        .as_std()
+        .get_args()
+        .map(std::ffi::OsStr::to_owned)
+        .collect::<Vec<_>>();
+    let mut wrapped = tokio::process::Command::new("setsid");
+    wrapped
+        .args(["--ctty", "--wait", "sh"])
+        .args(program)
+        .env_clear();
+    wrapped.envs(
+        command
+            .as_std()
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    command = wrapped;
+    let mut child = command
+        .stdin(end())
+        .stdout(end())
+        .stderr(end())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    drop((command, slave));
+    let mut writer = File::from(master.try_clone().unwrap());
+    writer.write_all(typed.as_bytes()).unwrap();
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut all = Vec::new();
+        // The end of a terminal is an error.
+        let _ = File::from(master).read_to_end(&mut all);
+        String::from_utf8_lossy(&all).replace('\r', "")
+    });
+    let code = child.wait().await.unwrap().code();
+    drop(writer);
+    (code, reading.await.unwrap())
+}
+
+fn terminal(place: Place) -> Place {
+    place.with("TERM", "xterm").with("COLUMNS", "80")
+}
+
+#[tokio::test]
+async fn a_terminal_gets_colours_and_lines_of_its_width_unless_it_is_told_otherwise() {
+    let place = terminal(Place::new());
+    let words = ["search", "externally-managed-environment"];
+    let (code, seen) = shown(&place, &words, "").await;
+    assert_eq!(code, Some(0), "{seen}");
+    assert!(
+        seen.contains("\u{1b}[1;33mexternally\u{1b}[0m"),
+        "the words are marked: {seen}"
+    );
+    assert!(
+        seen.contains("`commontrace get ID` shows one whole"),
+        "{seen}"
+    );
+    let plain = place.with("NO_COLOR", "1");
+    let (_, seen) = shown(&plain, &words, "").await;
+    assert!(!seen.contains('\u{1b}'), "{seen}");
+    for line in seen.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_person_who_has_seen_the_text_agrees_or_not() {
+    let shared = Shared::new().await;
+    let place = terminal(shared.place);
+    let file = place.write("form.txt", form("gadget fails at noon"));
+    let words = ["contribute", file.to_str().unwrap()];
+    let (code, seen) = shown(&place, &words, "n\n").await;
+    assert_eq!(code, Some(5), "{seen}");
+    assert!(
+        seen.contains("Publish this on http://127.0.0.1:") && seen.contains("did not agree"),
+        "{seen}"
+    );
+    assert!(
+        seen.find("rm .frob/lock") < seen.find("Publish this on"),
+        "{seen}"
+    );
+    let (code, seen) = shown(&place, &words, "y\n").await;
+    assert_eq!(code, Some(0), "{seen}");
+    assert!(seen.contains("published: "), "{seen}");
+    shared.server.stop().await;
+}
+
+#[tokio::test]
+async fn an_editor_fills_the_form_and_what_was_written_is_kept_until_it_is_published() {
+    let shared = Shared::new().await;
+    let place = terminal(shared.place);
+    let filled = place.write("filled.txt", form("gadget fails at noon"));
+    let editor = format!("cp {}", filled.display());
+    let place = place.with("EDITOR", &editor);
+    let (code, seen) = shown(&place, &["contribute"], "n\n").await;
+    assert_eq!(code, Some(5), "{seen}");
+    let drafts = super::files(&place.data_dir().join("drafts"));
+    assert_eq!(drafts.len(), 1, "{seen}");
+    assert!(seen.contains("your text is kept"), "{seen}");
+    assert_eq!(super::mode(&drafts[0]), 0o600);
+    let (code, seen) = shown(&place, &["contribute", drafts[0].to_str().unwrap()], "y\n").await;
+    assert_eq!(code, Some(0), "{seen}");
+    let place = place.with("VISUAL", "true");
+    let (code, seen) = shown(&place, &["contribute"], "").await;
+    assert_eq!(code, Some(5), "{seen}");
+    assert!(seen.contains("nothing was written"), "{seen}");
+    let place = place.with("VISUAL", "/no/such/editor");
+    let (code, seen) = shown(&place, &["contribute"], "").await;
+    assert_eq!(code, Some(1), "{seen}");
+    assert!(seen.contains("VISUAL or EDITOR"), "{seen}");
+    shared.server.stop().await;
+}
