@@ -19,7 +19,7 @@ pub async fn sqlite(file: &Path, statement: &str) {
 }
 
 /// Every command, as its words.
-const COMMANDS: [&[&str]; 28] = [
+const COMMANDS: [&[&str]; 32] = [
     &[],
     &["serve"],
     &["migrate"],
@@ -45,6 +45,10 @@ const COMMANDS: [&[&str]; 28] = [
     &["config", "show"],
     &["doctor"],
     &["health"],
+    &["setup"],
+    &["claude-plugin-path"],
+    &["completions"],
+    &["man"],
     &["sandbox"],
     &["sandbox", "run"],
     &["sandbox", "check"],
