@@ -13,7 +13,7 @@ mod telemetry;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{Config, ConfigArgs, Environment};
 use crate::failure::Failure;
@@ -37,6 +37,10 @@ enum Command {
     Hook(commands::hook::Args),
     /// Connect a coding agent: the Model Context Protocol on standard input and output
     Mcp,
+    /// Wire this program into Claude Code, Codex, Cursor and other hosts of agents, or take it out again
+    Setup(commands::setup::Args),
+    /// Write the plugin of Claude Code and print its folder, for a marketplace's `command` source
+    ClaudePluginPath,
     /// Find how others solved an error; exit code 1 if nothing relevant is known
     Search(commands::people::search::Args),
     /// Show a trace whole
@@ -91,6 +95,10 @@ enum Command {
     Sandbox(commands::sandbox::Command),
     /// Ask the running server whether it is well; exit code 1 if not
     Health(commands::health::Args),
+    /// Print the completions of a shell
+    Completions(commands::completions::Args),
+    /// Write man pages
+    Man(commands::completions::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -109,10 +117,18 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let env = config::environment();
     let config = || Config::load(&cli.settings, &env);
     let command = match cli.command {
-        Command::Doctor => return commands::block_on(commands::doctor::run(config())),
+        Command::Doctor => return commands::block_on(commands::doctor::run(config(), &env)),
         Command::Hook(args) => return Ok(commands::hook::run(&cli.settings, &env, args)),
         Command::Sandbox(command) => {
             return commands::block_on(commands::sandbox::run(command, env));
+        }
+        Command::Completions(args) => {
+            commands::completions::print(&args, Cli::command());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Man(args) => {
+            commands::completions::write_man_pages(&args, Cli::command())?;
+            return Ok(ExitCode::SUCCESS);
         }
         command => command,
     };
@@ -132,6 +148,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Worker => commands::block_on(commands::worker::run(config, cli.settings, env)),
         Command::Mcp => commands::block_on_input(commands::mcp::run(config)),
+        Command::ClaudePluginPath => commands::setup::claude_plugin_path(&config, &env),
         Command::Migrate => commands::block_on(commands::migrate::run(config)),
         Command::Backup(args) => commands::block_on(commands::backup::run(config, args)),
         Command::Reembed(args) => commands::block_on(commands::reembed::run(config, args)),
@@ -154,7 +171,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
 /// says more than whether it was done.
 fn is_for_people(command: &Command) -> bool {
     use Command::{
-        Amend, Contribute, Forget, Get, Log, Redact, Remote, Report, Search, Status, Vote,
+        Amend, Contribute, Forget, Get, Log, Redact, Remote, Report, Search, Setup, Status, Vote,
     };
     matches!(
         command,
@@ -165,6 +182,7 @@ fn is_for_people(command: &Command) -> bool {
             | Amend(_)
             | Report(_)
             | Remote(_)
+            | Setup(_)
             | Status(_)
             | Log(_)
             | Redact(_)
@@ -199,6 +217,7 @@ fn for_people(
             Command::Remote(command) => {
                 Box::pin(people::remote::run(config, command, flags, env)).await
             }
+            Command::Setup(args) => Box::pin(commands::setup::run(config, args, flags, env)).await,
             Command::Status(args) => Box::pin(people::status::run(config, args)).await,
             _ => unreachable!("handled above"),
         }

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod backup;
+pub mod completions;
 pub mod config;
 pub mod doctor;
 pub mod health;
@@ -16,6 +17,7 @@ pub mod reembed;
 pub mod sandbox;
 pub mod serve;
 pub mod sessions;
+pub mod setup;
 pub mod verify;
 pub mod worker;
 

@@ -99,6 +99,15 @@ impl Config {
         self.values.entry(name).source == source::Source::Default
     }
 
+    /// Whether a setting comes from a flag or the environment, which programs started otherwise do not have.
+    pub fn is_given_to_this_process(&self, name: &str) -> bool {
+        let source = &self.values.entry(name).source;
+        matches!(
+            source,
+            source::Source::Flag(_) | source::Source::Environment(_)
+        )
+    }
+
     /// Lists the settings that have another value in `other`, as section and name.
     pub fn changed(&self, other: &Self) -> Vec<(&'static str, &'static str)> {
         let changed = self.values.changed(&other.values);

@@ -36,6 +36,7 @@ mod searching;
 mod sentry;
 mod server;
 mod sessions;
+mod setup;
 mod sharing;
 mod starter_traces;
 mod starting;

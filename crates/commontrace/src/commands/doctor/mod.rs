@@ -1,6 +1,7 @@
 //! `commontrace doctor`: looks at everything the server needs and says what to do about it.
 
 mod address;
+mod agents;
 mod clocks;
 mod database;
 mod embedding;
@@ -11,7 +12,7 @@ mod remote;
 use std::process::ExitCode;
 
 use super::say;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Environment};
 use crate::failure::Failure;
 
 /// What one look found.
@@ -25,7 +26,10 @@ enum Finding {
 use Finding::{Fine, Weak, Wrong};
 
 /// Looks at each part in turn; exit code 1 if something is wrong.
-pub async fn run(config: Result<Config, ConfigError>) -> Result<ExitCode, Failure> {
+pub async fn run(
+    config: Result<Config, ConfigError>,
+    env: &Environment,
+) -> Result<ExitCode, Failure> {
     let config = match config {
         Ok(config) => config,
         Err(err) => {
@@ -49,6 +53,7 @@ pub async fn run(config: Result<Config, ConfigError>) -> Result<ExitCode, Failur
     findings.push(("embedding", embedding::embedding(&config).await));
     findings.extend(remote::remote(&config).await);
     findings.push(("address", address::address(&config).await));
+    findings.extend(agents::hosts(env).await.map(|finding| ("agents", finding)));
     for (name, finding) in &findings {
         report(name, finding);
     }

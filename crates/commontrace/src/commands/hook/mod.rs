@@ -21,6 +21,7 @@ use commontrace_hook::respond::{Server, Surroundings, respond};
 use commontrace_server::clock::Clock;
 use commontrace_store::Location;
 
+pub use self::log::FILE as LOG_FILE;
 use self::log::Log;
 use self::server::Elsewhere;
 use crate::config::{Config, ConfigArgs, Environment, SearchScope};

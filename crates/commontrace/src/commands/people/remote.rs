@@ -39,7 +39,8 @@ pub enum Command {
     },
 }
 
-fn address(text: &str) -> Result<BaseUrl, &'static str> {
+/// Reads the address of a server.
+pub fn address(text: &str) -> Result<BaseUrl, &'static str> {
     BaseUrl::of(text).ok_or(
         "an address begins with https://, or with http:// if it is on this machine, and has no user, password or query",
     )
