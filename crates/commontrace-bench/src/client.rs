@@ -150,7 +150,10 @@ impl Client {
             request = request.header(POSITION, position);
         }
         if body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
+            request = request
+                .header(header::CONTENT_TYPE, "application/json")
+                // Agents' hosts take both, and `/mcp` wants to hear it.
+                .header(header::ACCEPT, "application/json, text/event-stream");
         }
         let request = request
             .body(Full::new(body.unwrap_or_default()))

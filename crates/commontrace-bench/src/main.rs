@@ -33,7 +33,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     capacity as capacity_test, cold_start, contribute, crash, embedding_endpoint, eval, hook,
-    known_item, latency, limiter, load, sandbox, sessions, soak,
+    known_item, latency, limiter, load, mcp, sandbox, sessions, soak,
 };
 use crate::report::{Format, Report, note};
 use crate::server::ServerArgs;
@@ -84,6 +84,8 @@ enum Command {
     Sandbox(sandbox::Args),
     /// Tell the hook of agents' hosts of recorded commands, and time its processes
     Hook(hook::Args),
+    /// Start `commontrace mcp` as agents' hosts do, and search over its pipes and over HTTP
+    Mcp(mcp::Args),
     /// Answer as an embedding service does, until interrupted
     EmbeddingEndpoint(embedding_endpoint::Args),
 }
@@ -99,6 +101,7 @@ impl Command {
             Self::Contribute(args) => Some(&args.server),
             Self::Crash(args) => Some(&args.server),
             Self::Load(args) => Some(&args.server),
+            Self::Mcp(args) => Some(&args.server),
             Self::Limiter(_)
             | Self::Capacity(_)
             | Self::Sandbox(_)
@@ -169,6 +172,7 @@ async fn measure(command: &Command) -> Result<Report> {
         Command::Soak(args) => Box::pin(soak::run(args)).await,
         Command::Capacity(command) => Box::pin(capacity_test::run(command)).await,
         Command::Load(args) => Box::pin(load::run(args)).await,
+        Command::Mcp(args) => Box::pin(mcp::run(args)).await,
         Command::Sessions(command) => Box::pin(sessions::run(command)).await,
         Command::Sandbox(args) => Box::pin(sandbox::run(args)).await,
         Command::Hook(args) => Box::pin(hook::run(args)).await,

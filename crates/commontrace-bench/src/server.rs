@@ -170,29 +170,12 @@ impl Launch {
             .append(true)
             .open(self.log());
         let log = log.with_context(|| format!("cannot write {}", self.log().display()))?;
-        let mut command = Command::new(&self.binary);
+        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        let mut command = self.command(&arguments);
         command
-            .args(&self.arguments)
-            .env("COMMONTRACE_DATA_DIR", self.data.path().join("data"))
             .env("COMMONTRACE_LISTEN", target.authority())
-            .env("COMMONTRACE_IMPORT_SEEDS", self.import_seeds.to_string())
-            .env("COMMONTRACE_LOG", "warn")
-            .env("EMBEDDING_PROVIDER", self.embedding.name())
-            .env("RATE_LIMIT_READ_PER_MINUTE", NO_LIMIT)
-            .env("RATE_LIMIT_WRITE_PER_MINUTE", NO_LIMIT)
-            .env("RATE_LIMIT_REGISTER_PER_HOUR", NO_LIMIT)
-            .env("RATE_LIMIT_RECORD_PER_MINUTE", NO_LIMIT)
-            .env_remove("DATABASE_URL")
-            .stdin(Stdio::null())
             .stdout(log.try_clone().context("cannot write the server's log")?)
-            .stderr(log)
-            .kill_on_drop(true);
-        if let Some(url) = &self.database_url {
-            command.env("DATABASE_URL", url);
-        }
-        for (name, value) in &self.settings {
-            command.env(name, value);
-        }
+            .stderr(log);
         let begun = Instant::now();
         let child = command
             .spawn()
@@ -210,6 +193,37 @@ impl Launch {
             Ok(Err(err)) => Err(self.explain(&err)),
             Err(_) => Err(self.explain(&anyhow!("the server was not ready within {START:?}"))),
         }
+    }
+
+    /// Prepares the program with these arguments on the same data, with nowhere to print.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command
+            .args(arguments)
+            .env("COMMONTRACE_DATA_DIR", self.data.path().join("data"))
+            // The user's own settings may name a server, which must not be asked.
+            .env("XDG_CONFIG_HOME", self.data.path())
+            .env_remove("COMMONTRACE_CONFIG")
+            .env_remove("COMMONTRACE_API_BASE_URL")
+            .env("COMMONTRACE_IMPORT_SEEDS", self.import_seeds.to_string())
+            .env("COMMONTRACE_LOG", "warn")
+            .env("EMBEDDING_PROVIDER", self.embedding.name())
+            .env("RATE_LIMIT_READ_PER_MINUTE", NO_LIMIT)
+            .env("RATE_LIMIT_WRITE_PER_MINUTE", NO_LIMIT)
+            .env("RATE_LIMIT_REGISTER_PER_HOUR", NO_LIMIT)
+            .env("RATE_LIMIT_RECORD_PER_MINUTE", NO_LIMIT)
+            .env_remove("DATABASE_URL")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        if let Some(url) = &self.database_url {
+            command.env("DATABASE_URL", url);
+        }
+        for (name, value) in &self.settings {
+            command.env(name, value);
+        }
+        command
     }
 
     /// Adds the end of what the server printed to an error.

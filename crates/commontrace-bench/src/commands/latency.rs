@@ -72,7 +72,7 @@ pub async fn run(args: &Args) -> Result<Report> {
     let embedding = args.server.embedding.unwrap_or(Embedding::Local);
     let launch = Launch::new(&args.server, embedding, true)?;
     let server = launch.start().await?;
-    let traces = fill(args, server.target()).await?;
+    let traces = fill(args.traces, args.seed, server.target()).await?;
     server.stop().await?;
 
     let begun = Instant::now();
@@ -96,12 +96,12 @@ pub async fn run(args: &Args) -> Result<Report> {
 }
 
 /// Adds made-up traces to the starter traces, and returns how many there are then.
-async fn fill(args: &Args, target: &Target) -> Result<usize> {
+pub async fn fill(traces: usize, seed: u64, target: &Target) -> Result<usize> {
     let mut client = Client::new(target);
     client.register().await?;
     let seeds = client.starter_traces().await?.len();
-    let mut rng = Rng::part(args.seed, 1);
-    let missing = args.traces.saturating_sub(seeds);
+    let mut rng = Rng::part(seed, 1);
+    let missing = traces.saturating_sub(seeds);
     let traces: Vec<_> = (0..missing)
         .map(|number| texts::trace(&mut rng, number))
         .collect();
@@ -156,7 +156,7 @@ async fn search(args: &Args, target: &Target) -> Result<Searches> {
 }
 
 /// Returns the seconds spent on embedding so far, and on how many texts.
-async fn embedded(client: &mut Client) -> Result<(f64, f64)> {
+pub async fn embedded(client: &mut Client) -> Result<(f64, f64)> {
     let text = client.metrics().await?;
     let value = |name| metrics::value(&text, name).unwrap_or(0.0);
     Ok((value(EMBEDDING_SECONDS), value(EMBEDDING_COUNT)))

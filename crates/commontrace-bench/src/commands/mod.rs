@@ -11,6 +11,7 @@ pub mod known_item;
 pub mod latency;
 pub mod limiter;
 pub mod load;
+pub mod mcp;
 pub mod sandbox;
 pub mod sessions;
 pub mod soak;
