@@ -3,6 +3,8 @@
 use commontrace_search::signature::is_error_word;
 use commontrace_session::test_output;
 
+use crate::places;
+
 /// Characters of the line that names the problem.
 const HEADLINE: usize = 300;
 /// Lines of a query, and its characters. A server takes 1,000.
@@ -47,20 +49,23 @@ impl Failure {
             .take(120)
             .collect();
         let failed = test_output::read(output).failed;
-        let mut text = String::new();
+        let mut joined = String::new();
         for line in query.into_iter().chain(std::iter::once(command.as_str())) {
-            if text.chars().count() + line.chars().count() >= QUERY {
+            if joined.chars().count() + line.chars().count() >= QUERY {
                 break;
             }
             if !line.is_empty() {
-                text.push_str(line);
-                text.push('\n');
+                joined.push_str(line);
+                joined.push('\n');
             }
         }
         Self {
             headline: crate::text::cut(headline, HEADLINE),
             signature: signature(key, headline, failed.first().map(String::as_str)),
-            query: text.trim_end().to_owned(),
+            query: places::without(joined.trim_end())
+                .chars()
+                .take(QUERY)
+                .collect(),
             is_certain: best.is_some_and(|at| grade(lines[at]) >= STRONG),
         }
     }

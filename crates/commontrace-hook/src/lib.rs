@@ -11,6 +11,7 @@ mod fields;
 pub mod history;
 pub mod host;
 pub mod hosts;
+mod places;
 pub mod respond;
 mod text;
 

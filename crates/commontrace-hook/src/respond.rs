@@ -139,7 +139,8 @@ impl Beside<'_, '_, '_> {
     }
 
     fn ran(&mut self, ran: &Ran) -> Result<Option<String>, Error> {
-        let key = command::shown(&command::key(&ran.command));
+        let line = text::output(&ran.command, &self.project, self.around.home);
+        let key = command::shown(&command::key(&line));
         if key.is_empty() {
             return Ok(None);
         }
@@ -164,7 +165,7 @@ impl Beside<'_, '_, '_> {
         let output = text::output(&ran.output, &self.project, self.around.home);
         let failure = Failure::of(key, &output);
         let project = self.name();
-        let shown = command::shown(&ran.command);
+        let shown = command::shown(&text::output(&ran.command, &self.project, self.around.home));
         self.history.note_failed(&Failed {
             project: &project,
             session: &self.event.session,
@@ -259,7 +260,8 @@ impl Beside<'_, '_, '_> {
         };
         let Some((open, _)) = solved else {
             if !command::only_reads(&ran.command) && !command::is_ignored(&ran.command, Some(0)) {
-                let command = command::shown(&ran.command);
+                let line = text::output(&ran.command, &self.project, self.around.home);
+                let command = command::shown(&line);
                 self.history.note_change(
                     &project,
                     &self.event.session,
