@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use commontrace_session::test_output::{self, Outcome};
+
 use crate::command;
 use crate::commons::{self, Commons, Shown};
 use crate::event::{Edit, Ended, Event, Ran, Stop, What};
@@ -71,7 +73,7 @@ pub enum Error {
 pub fn respond(event: &Event, around: &mut Surroundings<'_>) -> Result<Option<String>, Error> {
     let path = around.data_dir.join("history.db");
     // Whoever only looks on has nothing to write: before the first failure there is no file.
-    let is_failure = matches!(&event.what, What::Ran(ran) if matches!(ran.ended, Ended::Badly(_)) || command::is_masked(&ran.command));
+    let is_failure = matches!(&event.what, What::Ran(ran) if ran.ended != Ended::Well || command::is_masked(&ran.command));
     if !is_failure && !matches!(event.what, What::Prompted(_)) && !path.exists() {
         return Ok(None);
     }
@@ -148,17 +150,25 @@ impl Beside<'_, '_, '_> {
             Ended::Badly(code) if !command::is_ignored(&ran.command, code) => {
                 self.failed(ran, &key)
             }
-            Ended::Badly(_) | Ended::Unknown => Ok(None),
-            Ended::Well if self.has_failed_unseen(ran) => self.failed(ran, &key),
+            Ended::Badly(_) => Ok(None),
+            Ended::Well | Ended::Unknown if self.has_failed_unseen(ran) => self.failed(ran, &key),
             Ended::Well => self.passed(ran, &key),
+            // Where nobody says how it ended, tests do.
+            Ended::Unknown if test_output::read(&ran.output).outcome == Some(Outcome::Passed) => {
+                self.passed(ran, &key)
+            }
+            Ended::Unknown => Ok(None),
         }
     }
 
-    /// A failure that a pipe has hidden, if the output leaves no doubt.
+    /// A failure that a pipe or the host has hidden, if the output leaves no doubt. What only shows a text may show one of
+    /// a failure.
     fn has_failed_unseen(&self, ran: &Ran) -> bool {
-        command::is_masked(&ran.command)
-            && !command::is_ignored(&ran.command, None)
-            && is_beyond_doubt(&ran.output)
+        let is_hidden = match ran.ended {
+            Ended::Unknown => !command::only_reads(&ran.command),
+            _ => command::is_masked(&ran.command),
+        };
+        is_hidden && !command::is_ignored(&ran.command, None) && is_beyond_doubt(&ran.output)
     }
 
     fn failed(&mut self, ran: &Ran, key: &str) -> Result<Option<String>, Error> {
@@ -351,7 +361,6 @@ fn project(cwd: Option<&Path>) -> PathBuf {
 
 /// Whether an output has a report that programs print when they fail and at no other time.
 fn is_beyond_doubt(output: &str) -> bool {
-    use commontrace_session::test_output::{Outcome, read};
     const REPORTS: [&str; 12] = [
         "Traceback (most recent call last)",
         "error[E",
@@ -370,5 +379,5 @@ fn is_beyond_doubt(output: &str) -> bool {
     clean
         .lines()
         .any(|line| REPORTS.iter().any(|report| line.starts_with(report)))
-        || read(output).outcome == Some(Outcome::Failed)
+        || test_output::read(output).outcome == Some(Outcome::Failed)
 }

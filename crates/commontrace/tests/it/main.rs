@@ -16,6 +16,7 @@ mod exporting;
 mod finalizing;
 mod full_disk;
 mod health;
+mod hook;
 mod killed_runs;
 mod leaks;
 mod mcp;

@@ -9,6 +9,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use commontrace_core::text::clean_line;
 use commontrace_redact::redact;
 
+use crate::start;
+
 /// The file in the data directory.
 pub const FILE: &str = "hook.log";
 /// Bytes from which on a new file is begun; the one before is kept.
@@ -47,6 +49,11 @@ impl Log {
     /// Writes a line, if that is possible.
     pub fn write(&self, line: &str) {
         let Some(file) = &self.file else { return };
+        if let Some(folder) = file.parent()
+            && start::create_private(folder).is_err()
+        {
+            return;
+        }
         let at = self.at.to_rfc3339_opts(SecondsFormat::Secs, true);
         let line = format!("{} {}: {line}", self.host, self.event);
         let line: String = clean_line(&redact(&line).text).chars().take(LINE).collect();

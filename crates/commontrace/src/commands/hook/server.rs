@@ -86,7 +86,7 @@ impl Server for Elsewhere<'_> {
     }
 
     fn search(&mut self, query: &str) -> Result<Option<Shown>, Silence> {
-        let body = json!({ "query": query, "limit": 3 });
+        let body = json!({ "q": query, "limit": 3 });
         let answer =
             search_within(self.config, "hook", body, DEADLINE).map_err(|away| match away {
                 Away::NoAnswer(why) => Silence::Late(why),
