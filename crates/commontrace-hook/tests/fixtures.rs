@@ -298,3 +298,66 @@ fn answers_have_the_form_that_each_host_reads() {
         Some(serde_json::json!({"additionalContext": "facts"}))
     );
 }
+
+#[test]
+fn what_real_hosts_sent_is_understood() {
+    let missing = "No such file or directory";
+    for (name, ended) in [
+        ("claude/PostToolUseFailure-2.1.330", Ended::Badly(Some(2))),
+        // Nothing in it tells a failure from a success.
+        ("codex/PostToolUse-0.169.0", Ended::Unknown),
+        ("gemini/AfterTool-0.61.0", Ended::Badly(Some(2))),
+        ("copilot/postToolUse-1.0.102", Ended::Badly(Some(2))),
+        ("opencode/tool.after-1.18.33", Ended::Badly(Some(2))),
+    ] {
+        let name = format!("{name}-recorded-failure");
+        ran(&name, "ls no-such-folder", ended, missing);
+    }
+    for (name, ended) in [
+        ("claude/PostToolUse-2.1.330", Ended::Well),
+        ("codex/PostToolUse-0.169.0", Ended::Unknown),
+        ("gemini/AfterTool-0.61.0", Ended::Well),
+        ("copilot/postToolUse-1.0.102", Ended::Well),
+        ("opencode/tool.after-1.18.33", Ended::Well),
+    ] {
+        let name = format!("{name}-recorded-stderr");
+        ran(&name, r#"echo "warning: loud" >&2"#, ended, "warning: loud");
+    }
+    for name in [
+        "claude/SessionStart-2.1.330",
+        "codex/SessionStart-0.169.0",
+        "gemini/SessionStart-0.61.0",
+        "copilot/sessionStart-1.0.102",
+        "opencode/session.start-1.18.33",
+    ] {
+        let event = event(&format!("{name}-recorded")).expect(name);
+        assert!(matches!(event.what, What::Started), "{name}: {event:?}");
+    }
+    for name in [
+        "claude/UserPromptSubmit-2.1.330",
+        "codex/UserPromptSubmit-0.169.0",
+        "gemini/BeforeAgent-0.61.0",
+        "copilot/userPromptSubmitted-1.0.102",
+    ] {
+        let event = event(&format!("{name}-recorded")).expect(name);
+        assert!(matches!(event.what, What::Prompted(_)), "{name}: {event:?}");
+    }
+    for name in [
+        "claude/Stop-2.1.330",
+        "codex/Stop-0.169.0",
+        "gemini/AfterAgent-0.61.0",
+        "copilot/agentStop-1.0.102",
+        "opencode/session.idle-1.18.33",
+    ] {
+        let event = event(&format!("{name}-recorded")).expect(name);
+        assert!(matches!(event.what, What::Stopped(_)), "{name}: {event:?}");
+    }
+    for name in [
+        "claude/SessionEnd-2.1.330",
+        "gemini/SessionEnd-0.61.0",
+        "copilot/sessionEnd-1.0.102",
+    ] {
+        let event = event(&format!("{name}-recorded")).expect(name);
+        assert!(matches!(event.what, What::Ended), "{name}: {event:?}");
+    }
+}

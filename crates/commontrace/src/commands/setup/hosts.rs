@@ -1,6 +1,6 @@
 //! The hosts: how to tell that one is there, and which files of it are written with what.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use commontrace_hook::host::Host;
 use serde_json::{Value, json};
@@ -131,7 +131,7 @@ pub fn pieces(host: Host, home: &Home, program: &str) -> Vec<Piece> {
         path,
         form: Form::Whole(text),
     };
-    let skill = |folder: PathBuf| whole(skill_in(folder), plugin::SKILL.to_owned());
+    let skill = |folder: PathBuf| whole(skill_in(&folder), plugin::SKILL.to_owned());
     match host {
         Host::Claude => vec![
             server(claude_state(home), "mcpServers", stdio()),
@@ -370,6 +370,6 @@ fn opencode_plugin(home: &Home) -> PathBuf {
     opencode_folder(home).join("plugins/commontrace.js")
 }
 
-fn skill_in(folder: PathBuf) -> PathBuf {
+fn skill_in(folder: &Path) -> PathBuf {
     folder.join("skills").join(NAME).join("SKILL.md")
 }

@@ -38,6 +38,7 @@ pub fn claude(program: &str) -> Files {
             plugin_file!(".claude-plugin/marketplace.json").to_owned(),
         ),
         (".mcp.json", print(json!({ "mcpServers": { NAME: stdio } }))),
+        ("README.md", plugin_file!("README.md").to_owned()),
         ("plugin.json", plugin_file!("plugin.json").to_owned()),
         ("mcp.json", print(portable)),
         ("hooks/hooks.json", json::print(&hooks)),

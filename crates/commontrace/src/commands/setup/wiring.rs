@@ -40,19 +40,19 @@ fn entry(host: Host, wiring: &Wiring, program: &str) -> Value {
         // Spawned without a shell.
         Host::Claude => group(
             wiring,
-            json!({
+            &json!({
                 "type": "command", "command": program, "args": ["hook", host.name()],
                 "timeout": wiring.timeout,
             }),
         ),
         Host::Codex => group(
             wiring,
-            json!({ "type": "command", "command": command, "timeout": wiring.timeout }),
+            &json!({ "type": "command", "command": command, "timeout": wiring.timeout }),
         ),
         // Milliseconds.
         Host::Gemini => group(
             wiring,
-            json!({
+            &json!({
                 "type": "command", "command": command, "name": NAME,
                 "timeout": wiring.timeout * 1000,
             }),
@@ -73,7 +73,7 @@ fn entry(host: Host, wiring: &Wiring, program: &str) -> Value {
     }
 }
 
-fn group(wiring: &Wiring, hook: Value) -> Value {
+fn group(wiring: &Wiring, hook: &Value) -> Value {
     match wiring.matcher {
         Some(matcher) => json!({ "matcher": matcher, "hooks": [hook] }),
         None => json!({ "hooks": [hook] }),
@@ -240,7 +240,7 @@ mod tests {
 
     const PROGRAM: &str = "/home/ada/.local/bin/commontrace";
 
-    fn object(value: Value) -> Object {
+    fn object(value: &Value) -> Object {
         value.as_object().expect("an object").clone()
     }
 
@@ -276,7 +276,7 @@ mod tests {
             ] }],
             "Notification": "not a list",
         }});
-        let with = put_hooks(object(theirs), Host::Claude, PROGRAM).unwrap();
+        let with = put_hooks(object(&theirs), Host::Claude, PROGRAM).unwrap();
         assert_eq!(with["hooks"]["Stop"][0]["hooks"][0]["command"], "say done");
         assert_eq!(with["hooks"]["Stop"].as_array().unwrap().len(), 2);
         let kept = &with["hooks"]["PreToolUse"][0]["hooks"];
@@ -321,7 +321,7 @@ mod tests {
 
     #[test]
     fn what_a_user_decided_about_our_server_stays() {
-        let file = object(json!({ "mcp": { "commontrace": {
+        let file = object(&json!({ "mcp": { "commontrace": {
             "type": "local", "command": ["/old/commontrace", "mcp"], "enabled": false, "timeout": 9,
         } } }));
         let server = json!({ "type": "local", "command": [PROGRAM, "mcp"], "enabled": true });
@@ -330,7 +330,7 @@ mod tests {
             file["mcp"]["commontrace"],
             json!({ "type": "local", "command": [PROGRAM, "mcp"], "enabled": false, "timeout": 9 })
         );
-        let theirs = object(json!({ "mcp": { "commontrace": { "url": "https://x" } } }));
+        let theirs = object(&json!({ "mcp": { "commontrace": { "url": "https://x" } } }));
         assert!(put_server(theirs.clone(), "mcp", &server).is_err());
         assert_eq!(take_server(theirs.clone(), "mcp"), theirs);
     }

@@ -87,6 +87,9 @@ async fn a_malformed_file_is_left_and_its_host_with_it() {
     }
 }
 
+/// Puts something in the way.
+type Damage<'a> = &'a dyn Fn(&Place);
+
 #[tokio::test]
 async fn what_is_no_text_file_or_may_not_be_written_is_named() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -114,7 +117,7 @@ async fn what_is_no_text_file_or_may_not_be_written_is_named() {
     let deep = |place: &Place| {
         place.write(".cursor/mcp.json", "{\"a\":".repeat(100_000));
     };
-    let cases: [(&dyn Fn(&Place), &str); 6] = [
+    let cases: [(Damage<'_>, &str); 6] = [
         (&folder, "is not a file"),
         (&dangling, "is a link to a file that does not exist"),
         (&read_only, "is read-only"),

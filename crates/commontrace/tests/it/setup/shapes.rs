@@ -18,11 +18,8 @@ fn keys(value: &Value, allowed: &[&str]) {
         .as_object()
         .unwrap_or_else(|| panic!("no object: {value}"));
     for key in object.keys() {
-        let known = |name: &&str| name.trim_end_matches('?') == key;
-        assert!(
-            allowed.iter().any(|name| known(&name)),
-            "`{key}` in {value}"
-        );
+        let known = |name: &str| name.trim_end_matches('?') == key;
+        assert!(allowed.iter().any(|name| known(name)), "`{key}` in {value}");
     }
     for name in allowed.iter().filter(|name| !name.ends_with('?')) {
         assert!(object.contains_key(*name), "no `{name}` in {value}");

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
 use super::{HOSTS, files, home, outcomes, setup, words};
-use crate::place::{DEADLINE, LOOK_AGAIN, Place};
+use crate::place::{DEADLINE, Place};
 
 /// Files with what others wrote, comments included, one or more for each host.
 const FOREIGN: [(&str, &str); 9] = [
@@ -226,7 +226,6 @@ async fn a_run_that_is_killed_leaves_whole_files_and_the_next_one_finishes() {
         .await
         .expect("it begins");
     child.kill().await.unwrap();
-    tokio::time::sleep(LOOK_AGAIN).await;
     for (name, text) in files(&place) {
         let is_new = whole.get(&name) == Some(&text);
         let is_rest = name.ends_with(".commontrace-new");
