@@ -183,12 +183,15 @@ pub async fn standing(remote: &Remote) -> Standing {
 
 /// Says to a person that nothing came back.
 pub fn away(away: Away) -> Failure {
-    let (Away::Unavailable(why) | Away::NoAnswer(why) | Away::Unconfigured(why)) = &away;
-    let why = why.trim_end_matches('.');
-    let failure = Failure::new(why).code(Failure::AWAY);
-    match away {
-        Away::Unconfigured(_) => failure.code(Failure::REFUSED),
-        Away::NoAnswer(_) | Away::Unavailable(_) => failure
-            .hint("`commontrace doctor` looks for the cause; --offline goes on without the server"),
+    let is_unset = matches!(away, Away::Unconfigured(_));
+    let (Away::Unavailable(why) | Away::NoAnswer(why) | Away::Unconfigured(why)) = away;
+    let failure = Failure::new(why.trim_end_matches('.'));
+    if is_unset {
+        // What is missing stands in the sentence.
+        failure.code(Failure::REFUSED)
+    } else {
+        failure
+            .code(Failure::AWAY)
+            .hint("`commontrace doctor` looks for the cause; --offline goes on without the server")
     }
 }

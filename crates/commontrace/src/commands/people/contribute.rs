@@ -109,12 +109,12 @@ async fn source(
         let (name, text) = read_text(&file, LONGEST).map_err(|failure| failure.code(2))?;
         return Ok((parsed(&text, &name)?, None));
     }
-    let (form, mut rest) = match &args.session {
+    let (form, rest) = match &args.session {
         Some(id) => draft(config, id).await?,
         None => (Form::default(), Map::new()),
     };
     if is_piped {
-        return Ok((body(form, rest), None));
+        return Ok((body(&form, rest), None));
     }
     let written = consent::edit(config, env, &form.to_text())?;
     let form = Form::parse(&written.text).map_err(|why| written.kept(Failure::new(why).code(2)))?;
@@ -124,7 +124,7 @@ async fn source(
             Failure::new("nothing was written, so nothing is contributed").code(Failure::HELD_BACK),
         );
     }
-    Ok((body(form, std::mem::take(&mut rest)), Some(written)))
+    Ok((body(&form, rest), Some(written)))
 }
 
 fn parsed(text: &str, name: &str) -> Result<Value, Failure> {
@@ -140,10 +140,10 @@ fn parsed(text: &str, name: &str) -> Result<Value, Failure> {
             wrong("it is empty").hint("`commontrace contribute --template` prints the form")
         );
     }
-    Ok(body(form, Map::new()))
+    Ok(body(&form, Map::new()))
 }
 
-fn body(form: Form, mut rest: Map<String, Value>) -> Value {
+fn body(form: &Form, mut rest: Map<String, Value>) -> Value {
     rest.insert("title".to_owned(), json!(form.title));
     rest.insert("context_text".to_owned(), json!(form.problem));
     rest.insert("solution_text".to_owned(), json!(form.solution));

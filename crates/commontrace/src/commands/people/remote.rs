@@ -1,7 +1,7 @@
 //! `commontrace remote`: the server that is this machine's shared commons.
 
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use commontrace_server::error::chain;
@@ -83,11 +83,7 @@ pub async fn run(
 }
 
 /// Names the server with the key on standard input, once it is known to be good.
-async fn with_own_key(
-    config: &Config,
-    file: &std::path::Path,
-    url: &BaseUrl,
-) -> Result<(), Failure> {
+async fn with_own_key(config: &Config, file: &Path, url: &BaseUrl) -> Result<(), Failure> {
     let mut key = String::new();
     std::io::stdin().read_to_string(&mut key).map_err(|err| {
         Failure::new(format!("cannot read the key from standard input: {err}")).code(2)
@@ -125,7 +121,7 @@ async fn with_own_key(
 /// Names the server with the key that is kept for it, or that of a new account.
 async fn with_account(
     config: &Config,
-    file: &std::path::Path,
+    file: &Path,
     url: &BaseUrl,
     renew: bool,
 ) -> Result<(), Failure> {
@@ -150,7 +146,7 @@ fn overruled(env: &Environment) {
     }
 }
 
-async fn remove(file: &PathBuf) -> Result<ExitCode, Failure> {
+async fn remove(file: &Path) -> Result<ExitCode, Failure> {
     if !file.exists() {
         complain("no server is named: there is no settings file");
         return Ok(ExitCode::from(1));

@@ -3,6 +3,7 @@
 use serde_json::json;
 use wiremock::ResponseTemplate;
 
+use super::pty::without_terminal;
 use super::{PASTED, Shared, answering, form, publish, sent, taken, using};
 use crate::place::Place;
 
@@ -68,8 +69,7 @@ async fn without_a_terminal_nobody_agrees_so_nothing_is_published() {
     let server = answering(taken()).await;
     let place = using(&server);
     let text = form("gadget fails");
-    let ran = place.run_with_input(&["contribute"], text.as_bytes()).await;
-    // A test may have a terminal that it was started from; whoever sits there did not agree.
+    let ran = without_terminal(&place, &["contribute"], &text).await;
     assert_eq!(ran.code, Some(5), "{ran:?}");
     assert!(
         ran.stdout.contains("Title: gadget fails") && ran.stdout.contains("rm .frob/lock"),

@@ -6,9 +6,10 @@ use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use tokio::process::Command;
 
 use super::{Shared, form};
-use crate::place::Place;
+use crate::place::{Place, Ran, finish};
 
 /// Runs the program in a terminal of 80 columns, types this, and returns the exit code and all that was shown.
 async fn shown(place: &Place, words: &[&str], typed: &str) -> (Option<i32>, String) {
@@ -23,25 +24,8 @@ async fn shown(place: &Place, words: &[&str], typed: &str) -> (Option<i32>, Stri
         .unwrap()
         .into();
     let end = || Stdio::from(slave.try_clone().unwrap());
-    // `setsid --ctty` makes it the terminal that questions are asked on.
-    let mut command = place.command_after("true", words);
-    let program = command
-        .as_std()
-        .get_args()
-        .map(std::ffi::OsStr::to_owned)
-        .collect::<Vec<_>>();
-    let mut wrapped = tokio::process::Command::new("setsid");
-    wrapped
-        .args(["--ctty", "--wait", "sh"])
-        .args(program)
-        .env_clear();
-    wrapped.envs(
-        command
-            .as_std()
-            .get_envs()
-            .filter_map(|(name, value)| Some((name, value?))),
-    );
-    command = wrapped;
+    // Questions are asked on the terminal of the session.
+    let mut command = in_session(place, words, &["--ctty"]);
     let mut child = command
         .stdin(end())
         .stdout(end())
@@ -61,6 +45,32 @@ async fn shown(place: &Place, words: &[&str], typed: &str) -> (Option<i32>, Stri
     let code = child.wait().await.unwrap().code();
     drop(writer);
     (code, reading.await.unwrap())
+}
+
+/// The program in a session of its own.
+fn in_session(place: &Place, words: &[&str], options: &[&str]) -> Command {
+    let inner = place.command_after("true", words);
+    let inner = inner.as_std();
+    let mut command = Command::new("setsid");
+    command
+        .args(options)
+        .args(["--wait", "sh"])
+        .args(inner.get_args())
+        .env_clear()
+        .envs(
+            inner
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+/// Runs the program where there is no terminal to ask on, whatever the tests were started from.
+pub async fn without_terminal(place: &Place, words: &[&str], input: &str) -> Ran {
+    finish(in_session(place, words, &[]), input.as_bytes()).await
 }
 
 fn terminal(place: Place) -> Place {

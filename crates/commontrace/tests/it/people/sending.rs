@@ -4,6 +4,7 @@ use serde_json::json;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
+use super::pty::without_terminal;
 use super::{answering, files, form, mode, publish, sent, taken, using};
 use crate::place::Place;
 
@@ -300,8 +301,7 @@ async fn what_is_remembered_is_listed_and_forgotten() {
         .ok();
     let listed = place.run(&["forget"]).await.ok();
     assert!(listed.contains("outbox      1 file"), "{listed}");
-    place
-        .run(&["forget", "outbox"])
+    without_terminal(&place, &["forget", "outbox"], "")
         .await
         .failed_with_hint(5, &["did not agree"]);
     place.run(&["forget", "outbox", "--yes"]).await.ok();
