@@ -153,6 +153,21 @@ async fn pages_that_nobody_let_in_may_not_call() {
     listed.ask("tools/list", json!({})).await;
     let other = user.with("origin", "https://app.example.evil.example");
     assert_eq!(other.hears("tools/list", json!({})).await.status, 403);
+    let preflight = server.anyone().request(Method::OPTIONS, "/mcp");
+    let preflight = preflight
+        .header("origin", "https://app.example")
+        .header("access-control-request-method", "POST");
+    let allowed = preflight.send().await.unwrap();
+    let allowed = allowed.headers()["access-control-allow-headers"].to_str();
+    let allowed = allowed.unwrap().to_owned();
+    for header in [
+        "mcp-protocol-version",
+        "mcp-method",
+        "mcp-name",
+        "authorization",
+    ] {
+        assert!(allowed.contains(header), "{allowed}");
+    }
     server.stop().await;
 }
 
