@@ -32,6 +32,7 @@ mod proxies;
 mod replica;
 mod sandbox;
 mod searching;
+mod secrets;
 #[cfg(feature = "sentry")]
 mod sentry;
 mod server;
