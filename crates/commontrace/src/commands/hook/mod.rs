@@ -52,8 +52,7 @@ pub fn run(settings: &ConfigArgs, env: &Environment, args: Args) -> ExitCode {
     let log = Log::new(place.as_deref(), &args.host, Clock::System.now());
     // The default would print where the host may show it.
     std::panic::set_hook(Box::new(|_| {}));
-    let limit =
-        Host::named(&args.host).map_or(MARGIN, |host| limit(host, args.event.as_deref()));
+    let limit = Host::named(&args.host).map_or(MARGIN, |host| limit(host, args.event.as_deref()));
     let (done, waiting) = mpsc::channel();
     let worker = {
         let (env, log) = (env.clone(), log.clone());

@@ -88,6 +88,7 @@ async fn of_200_planted_secrets_nothing_is_sent_stored_or_logged() {
     let printed = Printed::default();
     // The hooks find a store with traces.
     for place in [&connected, &alone] {
+        place.settings("[remote]\npublish = 'always'\n");
         place.run(&["import-seeds"]).await.ok();
     }
 
@@ -103,12 +104,18 @@ async fn of_200_planted_secrets_nothing_is_sent_stored_or_logged() {
             by_tools(place, together, &printed).await;
         }
         by_recordings(place, secrets, &printed).await;
+        by_hand(place, secrets).await;
     };
     let (one, other) = secrets.split_at(COUNT / 2);
     join_all([plant(&connected, one), plant(&alone, other)]).await;
 
     let sent = sent(&server).await;
     assert!(has(&sent, CANARY), "nothing was sent");
+    let log = std::fs::read(connected.data_dir().join("sent.jsonl")).unwrap();
+    for command in ["hook", "mcp", "search", "contribute", "vote"] {
+        let by = format!("\"command\":\"{command}");
+        assert!(has(&log, &by), "{command} has sent nothing");
+    }
     let mut pieces = Pieces::of(&secrets);
     pieces.look("what was sent", &sent);
     pieces.look("what was printed", &printed.0.lock().unwrap());
@@ -503,6 +510,30 @@ async fn by_recordings(place: &Place, secrets: &[Planted], printed: &Printed) {
     let ran = place.run(&["sessions", "import", path(&file)]).await;
     printed.add(&ran.stderr);
     printed.add(&ran.ok());
+}
+
+/// What a person types and pipes at the command line. What they see of it there is their own.
+async fn by_hand(place: &Place, secrets: &[Planted]) {
+    for (number, together) in secrets.chunks(TOGETHER).enumerate() {
+        let lines: Vec<&str> = together.iter().map(|secret| secret.text.as_str()).collect();
+        let lines = lines.join("\n");
+        let first = &together[0].text;
+        let output = format!("error: {CANARY} {number} is refused\n{lines}");
+        place.run_with_input(&["search"], output.as_bytes()).await;
+        place.run(&["search", &format!("{CANARY} {first}")]).await;
+        let trace = json!({
+            "title": format!("{CANARY} {number} typed {first}"), "context_text": output,
+            "solution_text": format!("Take another one and put it where it belongs.\n{lines}"), "tags": [first],
+        });
+        let done = place
+            .run_with_input(&["contribute", "--yes", "-"], trace.to_string().as_bytes())
+            .await;
+        done.ok();
+        let id = "00000000-0000-4000-8000-000000000001";
+        let note = ["vote", id, "down", "--because", "wrong", "--note", first];
+        place.run(&note).await;
+        place.run(&["log"]).await;
+    }
 }
 
 fn path(path: &Path) -> &str {
