@@ -33,6 +33,7 @@ mod proxies;
 mod replica;
 mod sandbox;
 mod searching;
+mod secrets;
 #[cfg(feature = "sentry")]
 mod sentry;
 mod server;
