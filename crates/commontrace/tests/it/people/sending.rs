@@ -313,3 +313,35 @@ async fn what_is_remembered_is_listed_and_forgotten() {
             .contains("waiting     nothing")
     );
 }
+
+#[tokio::test]
+async fn the_search_of_a_hook_is_redacted_and_written_down_too() {
+    let found = json!({ "results": [], "confidence": "none" });
+    let server = answering(ResponseTemplate::new(200).set_body_json(found)).await;
+    let place = using(&server);
+    let error = "Exit code 1\nError: Cannot find module 'express' of mira@holt.dev\nRequire stack:\n- /home/mira/shop/server.js";
+    let event = json!({
+        "session_id": "4f0c2a5e-8d1b-4f5e-9a66-2f9a1c0f7b31", "cwd": place.path(""), "hook_event_name": "PostToolUseFailure",
+        "tool_name": "Bash", "tool_input": { "command": "npm test" }, "tool_use_id": "toolu_1", "error": error, "is_interrupt": false,
+    });
+    let told = place
+        .run_with_input(&["hook", "claude"], event.to_string().as_bytes())
+        .await
+        .ok();
+    assert!(!told.contains("mira"), "{told}");
+    let requests = server.received_requests().await.unwrap();
+    assert_eq!(requests.len(), 1);
+    let body: serde_json::Value = serde_json::from_slice(&requests[0].body).unwrap();
+    let query = body["q"].as_str().expect("what the API searches for");
+    assert!(
+        query.contains("Cannot find module 'express'") && !query.contains("mira"),
+        "{query}"
+    );
+    let written = sent(&place).await;
+    assert_eq!(written.len(), 1);
+    assert_eq!(written[0]["command"], "hook");
+    assert_eq!(
+        written[0]["body"].as_str().unwrap().as_bytes(),
+        requests[0].body
+    );
+}
