@@ -11,6 +11,7 @@ use commontrace_search::bm25::{Collection, Counted, Fields, Scale, Weighed, weig
 use commontrace_search::query::analyze;
 use commontrace_search::ranking::MAX_SIGNED;
 use commontrace_search::stored::{Postings, signature_id, term_id};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use uuid::Uuid;
 
@@ -93,6 +94,8 @@ impl Commons {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(path, flags)?;
         db.busy_timeout(PATIENCE)?;
+        // What others have written is theirs to put away.
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         db.pragma_update(None, "query_only", "ON")?;
         let there = "SELECT 1 FROM sqlite_schema WHERE name = 'search_documents'";
         let there = db.query_row(there, [], |_| Ok(())).optional()?;

@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,9 @@ const VERSION: i64 = 1;
 
 /// How long to wait for another hook that writes. Hosts go on after five seconds.
 const PATIENCE: Duration = Duration::from_millis(3500);
+
+/// Pages of changes that are kept beside the file before they are put into it.
+const LOG_PAGES: i64 = 200;
 
 const DAY: i64 = 24 * 60 * 60;
 /// Days that an open failure is looked for, its session's traces are remembered, and solved failures are kept.
@@ -180,12 +184,17 @@ impl History {
         }
         let db = Connection::open(path)?;
         db.busy_timeout(PATIENCE)?;
+        // Whoever closes the file last would wait for the disk each time; so one in many does, when it writes.
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         let mut history = Self { db };
         if history.version()? != VERSION {
             history.make()?;
         }
         // What the last second brought may be lost with the machine, and never more.
         history.db.pragma_update(None, "synchronous", "NORMAL")?;
+        history
+            .db
+            .pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
         Ok(history)
     }
 

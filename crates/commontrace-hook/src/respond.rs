@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use commontrace_session::shell::test_run;
 use commontrace_session::test_output::{self, Outcome};
 
 use crate::command;
@@ -161,14 +162,16 @@ impl Beside<'_, '_, '_> {
         }
     }
 
-    /// A failure that a pipe or the host has hidden, if the output leaves no doubt. What only shows a text may show one of
-    /// a failure.
+    /// A failure that a pipe has hidden, if the output leaves no doubt, or the host, if tests say so.
     fn has_failed_unseen(&self, ran: &Ran) -> bool {
-        let is_hidden = match ran.ended {
-            Ended::Unknown => !command::only_reads(&ran.command),
-            _ => command::is_masked(&ran.command),
+        let is_sure = match ran.ended {
+            Ended::Unknown => {
+                test_run(&ran.command).is_some()
+                    && test_output::read(&ran.output).outcome == Some(Outcome::Failed)
+            }
+            _ => command::is_masked(&ran.command) && is_beyond_doubt(&ran.output),
         };
-        is_hidden && !command::is_ignored(&ran.command, None) && is_beyond_doubt(&ran.output)
+        is_sure && !command::is_ignored(&ran.command, None)
     }
 
     fn failed(&mut self, ran: &Ran, key: &str) -> Result<Option<String>, Error> {
