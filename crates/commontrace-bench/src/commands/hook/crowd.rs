@@ -1,11 +1,12 @@
 //! Very many hooks at once on one data directory.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use futures_util::future::join_all;
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
@@ -16,6 +17,8 @@ use crate::stats::Latencies;
 
 /// Hooks of one session at the same time.
 const IN_A_SESSION: usize = 20;
+/// Bytes of the stack of a thread that only waits.
+const STACK: usize = 256 * 1024;
 
 /// What became of the crowd.
 #[derive(Debug)]
@@ -26,13 +29,18 @@ pub struct Crowd {
     pub took: Duration,
     /// Hooks that ended otherwise than they should, or printed what they should not.
     pub errors: Vec<String>,
-    /// Lines in the hooks' log that were not there before.
+    /// Hooks that ended themselves because the host would have gone on.
+    pub gave_up: usize,
+    /// Other lines in the hooks' log that were not there before.
     pub logged: Vec<String>,
     /// Failures that were sent and are not in the history, or are there twice.
     pub lost: i64,
     /// What the integrity checks of the history and of the store say, if not "ok".
     pub corrupted: Vec<String>,
 }
+
+/// What a hook writes into its log when its time is over.
+const GAVE_UP: &str = "gave up";
 
 /// Starts `count` hooks without waiting for any of them.
 pub async fn run(
@@ -45,57 +53,85 @@ pub async fn run(
     driver.forget()?;
     let known = driver.log().len();
     let mut failures = 0;
-    let mut running = Vec::with_capacity(count);
-    let begun = Instant::now();
     for number in 0..count {
         let session = format!("crowd-{}", number / IN_A_SESSION);
-        let case = &cases[number % cases.len()];
-        let (event, failed) = event(number, case, &session);
+        let (event, failed) = event(number, &cases[number % cases.len()], &session);
         failures += i64::from(failed);
-        let place = |what: &str| folder.join(format!("{number}.{what}"));
-        std::fs::write(place("in"), serde_json::to_vec(&event)?)?;
-        let mut command = tokio::process::Command::from(driver.command(Host::Claude.name()));
-        command
-            .stdin(File::open(place("in"))?)
-            .stdout(File::create(place("out"))?)
-            .stderr(File::create(place("err"))?)
-            .kill_on_drop(true);
-        let begun = Instant::now();
-        let mut child = command.spawn().context("cannot start a hook")?;
-        running.push(async move {
-            let ended = child.wait().await;
-            (number, ended, begun.elapsed())
-        });
+        std::fs::write(place(folder, number, "in"), serde_json::to_vec(&event)?)?;
     }
+    let begun = Instant::now();
+    let ended = started_at_once(driver, count, folder)?;
+    let took = begun.elapsed();
     let mut times = Vec::with_capacity(count);
     let mut errors = Vec::new();
-    for (number, ended, time) in join_all(running).await {
+    for (number, ended) in ended.into_iter().enumerate() {
+        let (time, status) = ended?;
         times.push(time);
-        let read = |what: &str| std::fs::read(folder.join(format!("{number}.{what}")));
-        match ended {
-            Ok(status) if status.success() => {
-                if let Err(err) = driver::told(&read("out")?, &read("err")?) {
-                    errors.push(format!("{err:#}"));
-                }
-            }
-            Ok(status) => errors.push(format!("a hook ended with {status}")),
-            Err(err) => errors.push(err.to_string()),
+        let read = |what: &str| std::fs::read(place(folder, number, what));
+        if !status.success() {
+            errors.push(format!("a hook ended with {status}"));
+        } else if let Err(err) = driver::told(&read("out")?, &read("err")?) {
+            errors.push(format!("{err:#}"));
         }
     }
-    let took = begun.elapsed();
     let noted = failures_noted(&driver.history()).await?;
     let mut corrupted = Vec::new();
     for file in [driver.history().as_path(), store] {
         corrupted.extend(check(file).await?);
     }
+    let (gave_up, logged): (Vec<String>, _) = driver
+        .log()
+        .split_off(known)
+        .into_iter()
+        .partition(|line| line.contains(GAVE_UP));
     Ok(Crowd {
         times: Latencies::new(times),
         took,
         errors,
-        logged: driver.log().split_off(known),
+        gave_up: gave_up.len(),
+        logged,
         lost: (failures - noted).abs(),
         corrupted,
     })
+}
+
+/// Starts every hook from a thread of its own, all of which begin together, and waits for them.
+fn started_at_once(
+    driver: &Driver,
+    count: usize,
+    folder: &Path,
+) -> Result<Vec<std::io::Result<(Duration, ExitStatus)>>> {
+    let gate = Barrier::new(count);
+    std::thread::scope(|scope| {
+        let mut waiting = Vec::with_capacity(count);
+        for number in 0..count {
+            let gate = &gate;
+            let one = move || {
+                gate.wait();
+                let begun = Instant::now();
+                let status = driver
+                    .command(Host::Claude.name())
+                    .stdin(File::open(place(folder, number, "in"))?)
+                    .stdout(File::create(place(folder, number, "out"))?)
+                    .stderr(File::create(place(folder, number, "err"))?)
+                    .status()?;
+                Ok((begun.elapsed(), status))
+            };
+            let thread = std::thread::Builder::new()
+                .stack_size(STACK)
+                .spawn_scoped(scope, one)
+                .context("cannot start so many threads")?;
+            waiting.push(thread);
+        }
+        Ok(waiting
+            .into_iter()
+            .map(|thread| thread.join().expect("it does not panic"))
+            .collect())
+    })
+}
+
+fn place(folder: &Path, number: usize, what: &str) -> PathBuf {
+    folder.join(format!("{number}.{what}"))
 }
 
 /// Half of the events are failures, and the rest is what else happens in a session.

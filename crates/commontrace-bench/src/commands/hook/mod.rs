@@ -290,7 +290,9 @@ fn report(
     });
     if let Some(crowd) = crowd {
         let wrong = crowd.errors.len() + crowd.logged.len();
-        let is_whole = wrong == 0 && crowd.lost == 0 && crowd.corrupted.is_empty();
+        // One whose time is over notes nothing.
+        let lost = crowd.lost > crowd.gave_up as i64;
+        let is_whole = wrong == 0 && !lost && crowd.corrupted.is_empty();
         let first = crowd
             .errors
             .iter()
@@ -308,6 +310,7 @@ fn report(
         let mut table = Table::new(&[
             "at once",
             "errors",
+            "gave up",
             "lost",
             "corrupted",
             "p50 ms",
@@ -318,6 +321,7 @@ fn report(
         table.row([
             crowd.times.len().to_string(),
             wrong.to_string(),
+            crowd.gave_up.to_string(),
             crowd.lost.to_string(),
             crowd.corrupted.len().to_string(),
             milliseconds(crowd.times.percentile(50)),
@@ -327,7 +331,8 @@ fn report(
         ]);
         tables.push(table);
         figures["crowd"] = json!({
-            "times": crowd.times.to_json(), "errors": crowd.errors, "logged": crowd.logged, "lost": crowd.lost,
+            "times": crowd.times.to_json(), "errors": crowd.errors, "logged": crowd.logged, "gave_up": crowd.gave_up,
+            "lost": crowd.lost,
             "corrupted": crowd.corrupted, "took_ms": crowd.took.as_millis() as u64,
         });
     }
