@@ -84,7 +84,8 @@ fn best(lines: &[&str]) -> Option<usize> {
     if highest > 0 {
         return lines.iter().position(|line| grade(line) == highest);
     }
-    let mut telling = (0..lines.len()).filter(|&at| !is_advice(bare(lines[at])));
+    let mut telling =
+        (0..lines.len()).filter(|&at| !bare(lines[at]).is_empty() && !is_advice(bare(lines[at])));
     let found = match lines.len() {
         ..=8 => telling.next(),
         _ => telling.next_back(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use commontrace_hook::commons::{Shown, share_of_headline};
+use commontrace_hook::commons::{Shown, share_of_headline, share_of_pairs};
 use commontrace_hook::respond::{Server, Silence};
 use commontrace_mcp::{Answer, Away};
 use commontrace_search::bm25::Fields;
@@ -15,8 +15,10 @@ use crate::config::{Config, SearchScope};
 
 /// Longest wait for an answer, with connecting.
 const DEADLINE: Duration = Duration::from_millis(700);
-/// Share of the words of the line that names the problem that a trace must have to be shown unasked.
-const SHARE: f64 = 0.6;
+/// Shares of the words, and of the pairs of neighbouring words, of the line that names the problem that a trace must have
+/// to be shown unasked. How rare they are only the server knows.
+const WORDS: f64 = 0.5;
+const PAIRS: f64 = 0.4;
 
 /// The server.
 #[derive(Debug)]
@@ -41,8 +43,6 @@ impl<'c> Elsewhere<'c> {
 /// What is read of the answer to a search.
 #[derive(Deserialize)]
 struct Found {
-    #[serde(default)]
-    confidence: Option<String>,
     results: Vec<Hit>,
 }
 
@@ -93,17 +93,17 @@ impl Server for Elsewhere<'_> {
                 Away::Unavailable(why) | Away::Unconfigured(why) => Silence::Failed(why),
             })?;
         let found = read(&answer)?;
-        if found.confidence.as_deref() != Some("strong") {
-            return Ok(None);
-        }
+        let headline = query.lines().next().unwrap_or_default();
         let best = found.results.into_iter().next().filter(|hit| {
+            let texts = [&*hit.title, &*hit.context_text, &*hit.solution_text];
             let fields = Fields {
                 title: &hit.title,
                 context: &hit.context_text,
                 solution: &hit.solution_text,
                 tags: &hit.tags,
             };
-            share_of_headline(query, fields) >= SHARE
+            share_of_headline(query, fields) >= WORDS
+                && share_of_pairs(headline, texts.into_iter()) >= PAIRS
         });
         Ok(best.map(shown))
     }
