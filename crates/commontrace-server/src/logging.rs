@@ -1,5 +1,8 @@
 //! Log lines on standard error: stdout belongs to what a command answers.
 
+mod hasty;
+
+use std::io;
 use std::panic;
 use std::sync::OnceLock;
 
@@ -8,10 +11,12 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Metadata, error};
 use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::{Context, Filter, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
+use self::hasty::Hasty;
 use crate::telemetry;
 
 /// How log lines look.
@@ -21,6 +26,15 @@ pub enum Format {
     Pretty,
     /// One JSON object a line.
     Json,
+}
+
+/// What is done about lines for which nobody makes room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// They are waited for, so that none is lost.
+    Wait,
+    /// They are left out, because whoever started the program may never read them.
+    LeaveOut,
 }
 
 /// Why logging could not be set up.
@@ -58,12 +72,17 @@ pub fn init(
     format: Format,
     filter: &str,
     colour: bool,
+    when_full: WhenFull,
     listeners: Vec<Listener>,
 ) -> Result<(), LoggingError> {
     let (filter, handle) = reload::Layer::new(parse(filter)?);
     let filter = AskedEachTime(filter);
+    let writer = match when_full {
+        WhenFull::Wait => BoxMakeWriter::new(io::stderr),
+        WhenFull::LeaveOut => BoxMakeWriter::new(|| Hasty(io::stderr())),
+    };
     let lines = fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(writer)
         // It would be told on standard error too, where nobody listens, and end in a panic.
         .log_internal_errors(false);
     let lines: Listener = match format {
@@ -217,7 +236,14 @@ mod tests {
 
     #[test]
     fn a_filter_that_is_none_is_named() {
-        let err = init(Format::Pretty, "info,=nonsense=", false, Vec::new()).unwrap_err();
+        let err = init(
+            Format::Pretty,
+            "info,=nonsense=",
+            false,
+            WhenFull::Wait,
+            Vec::new(),
+        )
+        .unwrap_err();
         assert!(
             err.to_string()
                 .starts_with("the log filter `info,=nonsense=` is not valid")

@@ -14,6 +14,7 @@ mod telemetry;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use commontrace_server::logging::WhenFull;
 
 use crate::config::{Config, ConfigArgs, Environment};
 use crate::failure::Failure;
@@ -141,7 +142,12 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Serve(_) | Command::Worker => Telemetry::start(&config.telemetry, &env)?,
         _ => Default::default(),
     };
-    commands::init_logging(&config, &env, listeners)?;
+    // Hosts of agents do not all read what a server of tools logs.
+    let when_full = match command {
+        Command::Mcp => WhenFull::LeaveOut,
+        _ => WhenFull::Wait,
+    };
+    commands::init_logging(&config, &env, when_full, listeners)?;
     let done = match command {
         Command::Serve(args) => {
             commands::block_on(commands::serve::run(config, args, cli.settings, env))

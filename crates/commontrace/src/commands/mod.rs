@@ -27,7 +27,7 @@ use std::io::{self, IsTerminal, Read, Write as _};
 use std::path::Path;
 
 use commontrace_server::error::chain;
-use commontrace_server::logging;
+use commontrace_server::logging::{self, WhenFull};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -59,6 +59,7 @@ fn runtime() -> Result<Runtime, Failure> {
 pub fn init_logging(
     config: &Config,
     env: &Environment,
+    when_full: WhenFull,
     listeners: Vec<logging::Listener>,
 ) -> Result<(), Failure> {
     let format = match config.log.log_format {
@@ -66,7 +67,7 @@ pub fn init_logging(
         LogFormat::Json => logging::Format::Json,
     };
     let colour = io::stderr().is_terminal() && !env.contains_key("NO_COLOR");
-    logging::init(format, &log_filter(config), colour, listeners)
+    logging::init(format, &log_filter(config), colour, when_full, listeners)
         .map_err(|err| Failure::new(chain(&err)))?;
     let file = config
         .file
@@ -82,12 +83,18 @@ pub fn init_logging(
 /// Does the same for a command that a person runs: without what goes well, unless the settings ask for it.
 pub fn init_quiet_logging(config: &Config, env: &Environment) -> Result<(), Failure> {
     if !config.is_default("log") {
-        return init_logging(config, env, Vec::new());
+        return init_logging(config, env, WhenFull::Wait, Vec::new());
     }
     // What goes wrong with the two stores is said by the command itself.
     let filter = "error,commontrace::commons=off";
-    logging::init(logging::Format::Pretty, filter, false, Vec::new())
-        .map_err(|err| Failure::new(chain(&err)))?;
+    logging::init(
+        logging::Format::Pretty,
+        filter,
+        false,
+        WhenFull::Wait,
+        Vec::new(),
+    )
+    .map_err(|err| Failure::new(chain(&err)))?;
     for notice in &config.notices {
         complain(&format!("warning: {notice}"));
     }

@@ -28,14 +28,17 @@ impl<'p> Session<'p> {
             "hook_event_name": event,
         });
         let members = payload.as_object_mut().unwrap();
-        members.extend(more.as_object().unwrap().clone());
+        let Value::Object(more) = more else {
+            panic!("an object")
+        };
+        members.extend(more);
         payload
     }
 
     /// Tells of an event, and returns what the agent is told.
     async fn tell(&self, event: &str, more: Value) -> Option<String> {
         let payload = self.payload(event, more);
-        facts(self.hook("claude", &payload).await, event)
+        facts(&self.hook("claude", &payload).await, event)
     }
 
     async fn hook(&self, host: &str, payload: &Value) -> Ran {
@@ -84,7 +87,7 @@ impl<'p> Session<'p> {
 
 /// What the agent is told by an answer in the form of Claude Code. Nothing else may be printed.
 #[track_caller]
-fn facts(ran: Ran, event: &str) -> Option<String> {
+fn facts(ran: &Ran, event: &str) -> Option<String> {
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
     if ran.stdout.is_empty() {
         return None;
