@@ -20,3 +20,5 @@ mod tools;
 pub use backend::{Answer, Away, Backend, Call};
 pub use outcome::detail;
 pub use server::Server;
+pub use text::redact_request;
+pub use tools::is_search_answer;

@@ -2,7 +2,8 @@
 
 pub(crate) use commontrace_core::text::clean;
 use commontrace_core::text::clean_line;
-use commontrace_redact::redact;
+use commontrace_redact::{Summary, redact, redact_json};
+use serde_json::{Map, Value};
 
 /// Puts a text in one line, clean, of at most this many characters.
 pub(crate) fn one_line(text: &str, most: usize) -> String {
@@ -17,9 +18,34 @@ pub(crate) fn cut(text: &str, most: usize, mark: &str) -> String {
     }
 }
 
-/// Redacts a text and then cuts it, in this order: half a secret is not recognised as one.
+/// Cleans a text, redacts it and then cuts it, in this order: neither a secret with a colour in its middle nor
+/// half a secret is recognised as one.
 pub(crate) fn redacted(text: &str, most: usize) -> String {
-    cut(&redact(text).text, most, "")
+    cut(&redact(&clean(text)).text, most, "")
+}
+
+/// Takes out of a request what must not leave: first what nobody sees, because a colour or an invisible space
+/// in its middle hides a secret, then secrets and personal details. Counts the latter.
+pub fn redact_request(body: &mut Value) -> Summary {
+    clean_value(body);
+    redact_json(body)
+}
+
+fn clean_value(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = clean(text).into_owned(),
+        Value::Array(items) => items.iter_mut().for_each(clean_value),
+        Value::Object(members) => {
+            let cleaned = std::mem::take(members)
+                .into_iter()
+                .map(|(name, mut value)| {
+                    clean_value(&mut value);
+                    (clean(&name).into_owned(), value)
+                });
+            *members = cleaned.collect::<Map<String, Value>>();
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// Writes `s` behind a noun unless there is one of it.
@@ -52,6 +78,24 @@ mod tests {
             let text = format!("{} {token} failed", "x".repeat(before));
             let sent = redacted(&text, 50);
             assert!(!sent.contains("ghp_"), "{sent}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_found_whatever_invisible_stands_in_it() {
+        let (begin, end) = ("ghp_", "aB3dE6gH9kLmN2pQ5sTvW8xYzA1cF4iJ7oR0");
+        for hidden in [
+            "\u{1b}[m\u{1b}[K",
+            "\u{200b}",
+            "\u{0}",
+            "\u{e0041}",
+            "\u{9b}0m",
+        ] {
+            let text = format!("{begin}{hidden}{end} failed");
+            assert!(!redacted(&text, 50).contains("aB3d"), "{hidden:?}");
+            let mut body = serde_json::json!({ "a": [{ text.as_str(): "x", "b": text }] });
+            assert_eq!(redact_request(&mut body).total(), 2, "{hidden:?}");
+            assert!(!body.to_string().contains("aB3d"), "{body}");
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Redaction, adds, define, redactions, replaced, trace_id};
 use crate::backend::{Backend, Call};
 use crate::outcome::{Refused, ask};
-use crate::text::one_line;
+use crate::text::{one_line, redact_request};
 
 pub(crate) const NAME: &str = "amend_trace";
 
@@ -47,7 +47,7 @@ pub(crate) async fn call(backend: &impl Backend, given: Arguments) -> Result<Str
         "improved_solution": given.improved_solution,
         "explanation": given.explanation,
     });
-    let here = commontrace_redact::redact_json(&mut body);
+    let here = redact_request(&mut body);
     let done: Amendment = ask(backend, &Call::Amend(id, body)).await?;
     // The amendment's id comes first, then the trace's.
     Ok(format!(

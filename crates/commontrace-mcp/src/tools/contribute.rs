@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{Redaction, adds, define, insert, insert_object, redactions, replaced, trace_id};
 use crate::backend::{Backend, Call};
 use crate::outcome::{Refused, ask};
-use crate::text::{clean, one_line};
+use crate::text::{clean, one_line, redact_request};
 
 pub(crate) const NAME: &str = "contribute_trace";
 
@@ -95,7 +95,7 @@ pub(crate) async fn call(backend: &impl Backend, given: Arguments) -> Result<Str
         );
     }
     let mut body = Value::Object(body);
-    let here = commontrace_redact::redact_json(&mut body);
+    let here = redact_request(&mut body);
     let done: Contributed = ask(backend, &Call::Contribute(body))
         .await
         .map_err(|refused| Refused(format!("{}\nNot contributed.", refused.0)))?;

@@ -10,6 +10,8 @@ mod tags;
 mod trace;
 mod vote;
 
+pub use self::search::is_search_answer;
+
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};

@@ -9,7 +9,7 @@ use super::shown::Outcomes;
 use super::{adds, define, insert, insert_object, trace_id};
 use crate::backend::{Backend, Call};
 use crate::outcome::{Refused, ask};
-use crate::text::one_line;
+use crate::text::{one_line, redact_request};
 
 pub(crate) const NAME: &str = "report_outcome";
 
@@ -66,7 +66,7 @@ pub(crate) async fn call(backend: &impl Backend, given: Arguments) -> Result<Str
     insert_object(&mut body, "context", given.context);
     insert(&mut body, "note", given.note);
     let mut body = Value::Object(body);
-    commontrace_redact::redact_json(&mut body);
+    redact_request(&mut body);
     let reported: Reported = ask(backend, &Call::Outcome(id, body))
         .await
         .map_err(|refused| name_the_tool(&refused, &Call::Trace(id)))?;

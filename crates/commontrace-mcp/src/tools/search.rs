@@ -10,7 +10,7 @@ use super::shown::{Outcomes, Related};
 use super::{define, insert_object, reads};
 use crate::backend::{Backend, Call};
 use crate::outcome::{Refused, ask};
-use crate::text::{one_line, plural, redacted};
+use crate::text::{one_line, plural, redact_request, redacted};
 
 pub(crate) const NAME: &str = "search_traces";
 
@@ -73,6 +73,11 @@ struct Found {
     /// What the reader should know about where was searched.
     #[serde(default)]
     notices: Vec<String>,
+}
+
+/// Whether an answer can be read as that to a search.
+pub fn is_search_answer(answer: &Value) -> bool {
+    Found::deserialize(answer).is_ok()
 }
 
 #[derive(Deserialize)]
@@ -144,7 +149,7 @@ pub(crate) async fn call(
         body.insert("include_expired".to_owned(), json!(false));
     }
     let mut body = Value::Object(body);
-    commontrace_redact::redact_json(&mut body);
+    redact_request(&mut body);
     let found: Found = ask(backend, &Call::Search(body)).await?;
     let mut text = show(&query, &found, now);
     if found.degraded {

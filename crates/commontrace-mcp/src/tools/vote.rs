@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{adds, define, insert, insert_object, trace_id};
 use crate::backend::{Backend, Call};
 use crate::outcome::{Refused, ask};
-use crate::text::one_line;
+use crate::text::{one_line, redact_request};
 
 pub(crate) const NAME: &str = "vote_trace";
 
@@ -62,7 +62,7 @@ pub(crate) async fn call(backend: &impl Backend, given: Arguments) -> Result<Str
     insert(&mut body, "feedback_text", given.feedback_text);
     insert_object(&mut body, "voter_context", given.voter_context);
     let mut body = Value::Object(body);
-    commontrace_redact::redact_json(&mut body);
+    redact_request(&mut body);
     let vote: Vote = ask(backend, &Call::Vote(id, body)).await?;
     let mut text = format!(
         "Vote recorded: {}vote on trace {}.",

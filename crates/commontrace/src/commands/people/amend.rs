@@ -11,6 +11,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::show::Trace;
+use super::terminal::one_line;
 use super::{ask, consent, dry_run, with_both};
 use crate::commands::admin::id;
 use crate::commands::{read_text, say};
@@ -78,7 +79,7 @@ pub async fn run(config: Config, args: Args, env: &Environment) -> Result<ExitCo
         }
         let mut body =
             json!({ "improved_solution": solution.trim_end(), "explanation": args.explanation });
-        commontrace_redact::redact_json(&mut body);
+        commontrace_mcp::redact_request(&mut body);
         say(format_args!(
             "Explanation: {}\n\nSolution:\n{}\n",
             shown(&body["explanation"]),
@@ -100,7 +101,7 @@ pub async fn run(config: Config, args: Args, env: &Environment) -> Result<ExitCo
         }
         say(format_args!(
             "proposed: {}; the trace's contributor decides on it",
-            done.id
+            one_line(&done.id)
         ));
         Ok(ExitCode::SUCCESS)
     })

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use commontrace_api::traces::ContributeTrace;
 use commontrace_core::husk::husk;
+use commontrace_core::text::clean;
 use commontrace_mcp::{Backend as _, Call};
 use commontrace_redact::Summary;
 use commontrace_server::sessions::distil;
@@ -15,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::consent::{self, Written};
 use super::template::Form;
-use super::terminal::{Style, Terminal};
+use super::terminal::{Style, Terminal, one_line};
 use super::{asked, dry_run, read, with_both};
 use crate::commands::sessions::events;
 use crate::commands::{read_text, say};
@@ -79,7 +80,7 @@ pub async fn run(config: Config, args: Args, env: &Environment) -> Result<ExitCo
     let (mut body, written) = source(&config, &args, env).await?;
     let done = async {
         complete(&mut body, &args);
-        let replaced = commontrace_redact::redact_json(&mut body);
+        let replaced = commontrace_mcp::redact_request(&mut body);
         check(&body)?;
         publish(&config, &args, body, &replaced, &Terminal::of(env), shared).await
     };
@@ -249,14 +250,14 @@ async fn publish(
         };
         let done: Contributed = read(&answer.map_err(account::away)?)?;
         match (done.id.as_str(), shared) {
-            ("", _) => say(done.message),
-            (id, true) => say(format_args!("published: {id}")),
-            (id, false) => say(format_args!("kept on this machine: {id}")),
+            ("", _) => say(clean(&done.message)),
+            (id, true) => say(format_args!("published: {}", one_line(id))),
+            (id, false) => say(format_args!("kept on this machine: {}", one_line(id))),
         }
         if !done.dropped_tags.is_empty() {
             say(format_args!(
                 "left out, as no tags: {}",
-                done.dropped_tags.join(", ")
+                one_line(&done.dropped_tags.join(", "))
             ));
         }
         Ok(ExitCode::SUCCESS)
@@ -267,8 +268,7 @@ async fn publish(
 /// Shows every part of the text as it will be published.
 fn show(body: &Value, replaced: &Summary, terminal: &Terminal) {
     let part = |name: &str| terminal.styled(Style::Strong, name);
-    let text =
-        |value: &Value| commontrace_core::text::clean(value.as_str().unwrap_or("")).into_owned();
+    let text = |value: &Value| clean(value.as_str().unwrap_or("")).into_owned();
     let tags: Vec<String> = body["tags"]
         .as_array()
         .into_iter()

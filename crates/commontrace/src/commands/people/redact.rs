@@ -27,6 +27,8 @@ pub struct Args {
 /// Prints the text without what is secret or personal. Nothing is sent.
 pub fn run(args: &Args, env: &Environment) -> Result<(), Failure> {
     let (_, text) = read_text(&args.file, LONGEST).map_err(|failure| failure.code(2))?;
+    // As it is done with everything that leaves.
+    let text = clean(&text);
     let redacted = commontrace_redact::redact(&text);
     if !args.explain {
         use std::io::Write as _;

@@ -79,7 +79,7 @@ pub async fn run(config: Config, args: Args, env: &Environment) -> Result<ExitCo
         );
     }
     let mut body = Value::Object(body);
-    commontrace_redact::redact_json(&mut body);
+    commontrace_mcp::redact_request(&mut body);
     let call = Call::Search(body);
     let terminal = Terminal::of(env);
     with_both(config.clone(), "search", async |both| {

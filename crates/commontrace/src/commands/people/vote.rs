@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::terminal::one_line;
 use super::{ask, asked, dry_run, with_both};
 use crate::commands::admin::id;
 use crate::commands::say;
@@ -129,7 +130,9 @@ pub async fn run(config: Config, args: Args) -> Result<ExitCode, Failure> {
         let Answer { standing, .. } = ask(both, &call).await?;
         say(format_args!(
             "voted: it is {} with {} up, {} down",
-            standing.status, standing.up_votes, standing.down_votes
+            one_line(&standing.status),
+            standing.up_votes,
+            standing.down_votes
         ));
         Ok(ExitCode::SUCCESS)
     })
@@ -167,6 +170,6 @@ pub async fn report(config: Config, args: ReportArgs) -> Result<ExitCode, Failur
 
 fn redacted(body: Map<String, Value>) -> Value {
     let mut body = Value::Object(body);
-    commontrace_redact::redact_json(&mut body);
+    commontrace_mcp::redact_request(&mut body);
     body
 }

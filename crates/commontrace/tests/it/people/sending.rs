@@ -154,6 +154,63 @@ async fn the_log_holds_every_byte_that_the_server_got_and_never_the_key() {
 }
 
 #[tokio::test]
+async fn a_secret_with_a_colour_in_its_middle_does_not_leave() {
+    let server = content().await;
+    let place = using(&server);
+    publish(&place, "always");
+    // As `grep --color` prints it, and as it is pasted from a page.
+    for hidden in ["\u{1b}[m\u{1b}[K", "\u{200b}"] {
+        let token = format!("ghp_{hidden}{}", &super::PASTED[4..]);
+        place
+            .run(&["search", &token, "-c", &format!("a={token}")])
+            .await;
+        let text = form(&format!("gadget {token} fails"));
+        place
+            .run_with_input(&["contribute", "--yes"], text.as_bytes())
+            .await
+            .ok();
+        place.run(&["vote", ID, "up", "--note", &token]).await.ok();
+        place
+            .run(&["report", ID, "worked", "--note", &token])
+            .await
+            .ok();
+        place
+            .run_with_input(&["amend", ID, "-", "-e", &token, "--yes"], token.as_bytes())
+            .await
+            .ok();
+        let mut agent = crate::mcp::agent::Agent::connect(&place).await;
+        agent
+            .told(
+                "search_traces",
+                json!({ "query": token, "tags": [token], "context": { "a": token } }),
+            )
+            .await;
+        agent
+            .told(
+                "contribute_trace",
+                json!({ "title": token, "context_text": text, "solution_text": text }),
+            )
+            .await;
+        agent.leave().await;
+        let kept = place
+            .run_with_input(&["redact"], token.as_bytes())
+            .await
+            .ok();
+        assert_eq!(kept, "[redacted:github-pat]");
+    }
+    let requests = server.received_requests().await.unwrap();
+    assert_eq!(requests.len(), 14);
+    for request in requests {
+        let body = String::from_utf8(request.body).unwrap();
+        assert!(
+            !body.contains("aB3dE6") && !body.contains('\u{200b}'),
+            "{body}"
+        );
+        assert!(!body.contains("u001b"), "{body}");
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_written_down_is_not_sent() {
     let server = answering(ResponseTemplate::new(200)).await;
     let place = using(&server);
