@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
+use commontrace_core::text::clean;
 use commontrace_server::error::chain;
 use commontrace_server::seeds::ImportError;
 use commontrace_server::serve::BindError;
@@ -79,9 +80,10 @@ impl Failure {
         use std::io::Write as _;
         // A reader that has gone away must not change the exit code.
         let mut stderr = std::io::stderr().lock();
-        let _ = writeln!(stderr, "error: {}", self.message);
+        // What a server or a file said may stand in it.
+        let _ = writeln!(stderr, "error: {}", clean(&self.message));
         if let Some(hint) = &self.hint {
-            let _ = writeln!(stderr, "\nhint: {hint}");
+            let _ = writeln!(stderr, "\nhint: {}", clean(hint));
         }
         ExitCode::from(self.code)
     }

@@ -26,6 +26,7 @@ use std::future::Future;
 use std::io::{self, IsTerminal, Read, Write as _};
 use std::path::Path;
 
+use commontrace_core::text::clean;
 use commontrace_server::error::chain;
 use commontrace_server::logging::{self, WhenFull};
 use tokio::runtime::Runtime;
@@ -117,9 +118,10 @@ pub fn say(line: impl std::fmt::Display) {
     let _ = writeln!(io::stdout().lock(), "{line}");
 }
 
-/// Prints one line to standard error, where what goes wrong or goes on is told.
+/// Prints one line to standard error, where what goes wrong or goes on is told. Others may have had a say in
+/// it, so whatever moves the cursor is left out.
 pub fn complain(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let _ = writeln!(io::stderr().lock(), "{}", clean(line));
 }
 
 /// Reads a text of at most `longest` bytes, from standard input if the path is `-`. Returns what to call it,

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use commontrace_server::error::chain;
 
 use super::standing::ServerStanding;
+use super::terminal::one_line;
 use super::with_both;
 use crate::commands::{complain, say};
 use crate::commons::account::{self, KeyFrom, Standing};
@@ -101,7 +102,8 @@ async fn with_own_key(config: &Config, file: &Path, url: &BaseUrl) -> Result<(),
         Standing::Good(account) => {
             account::keep_key(file, url, key).await?;
             say(format_args!(
-                "The key is good (account {account}) and kept in {}.",
+                "The key is good (account {}) and kept in {}.",
+                one_line(&account),
                 file.display()
             ));
             Ok(())

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::terminal::one_line;
 use crate::commons::Both;
 use crate::commons::account::{self, Standing};
 use crate::config::Config;
@@ -44,7 +45,7 @@ impl ServerStanding {
 
     /// The line for a person.
     pub fn to_line(&self) -> String {
-        match (self.key, &self.account, &self.reason) {
+        let line = match (self.key, &self.account, &self.reason) {
             ("good", Some(account), _) => {
                 format!("{}: the key is good (account {account})", self.url)
             }
@@ -54,7 +55,8 @@ impl ServerStanding {
             ),
             (_, _, Some(why)) => format!("{}: {why}", self.url),
             _ => format!("{}: offline, not asked", self.url),
-        }
+        };
+        one_line(&line)
     }
 
     /// The exit code of a command that looks at it.

@@ -186,7 +186,7 @@ impl Status {
             let title = one_line(waiting.body["title"].as_str().unwrap_or(""));
             line(
                 "refused",
-                &format!("`{title}` by {}: {reason}", waiting.host),
+                &format!("`{title}` by {}: {}", waiting.host, one_line(reason)),
             );
         }
         line(
