@@ -15,6 +15,8 @@ use crate::failure::Failure;
 
 /// Longest wait for an account.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest key that is taken for one.
+const KEY_MAX: usize = 1024;
 /// The section of the settings file that names the server.
 const SECTION: &str = "remote";
 
@@ -140,6 +142,14 @@ async fn register(remote: &Remote) -> Result<String, Failure> {
         .code(Failure::REFUSED)
         .hint("see whether the address is right")
     })?;
+    // What cannot be sent in a header would make the settings file one that no command reads.
+    let is_key = (1..=KEY_MAX).contains(&read.api_key.len())
+        && read.api_key.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_key {
+        return Err(Failure::new(format!("{origin} gave a key that is none"))
+            .code(Failure::REFUSED)
+            .hint("see whether the address is right; nothing was changed"));
+    }
     Ok(read.api_key)
 }
 

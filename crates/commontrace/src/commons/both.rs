@@ -19,6 +19,8 @@ use crate::failure::Failure;
 /// How long a search waits for the server when this machine's store has answered: servers have three
 /// seconds to.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a contribution that waited may take: nobody asked for it now, and it can go on waiting.
+const LATER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Both stores, or the one there is.
 #[derive(Debug)]
@@ -116,7 +118,7 @@ impl Both {
             .and_then(|limit| usize::try_from(limit).ok())
             .unwrap_or(10);
         let (here, there) = tokio::join!(self.local.send(call), remote.call(call, PATIENCE));
-        match (good(&here), good(&there)) {
+        match (good(&here), good(&there).filter(merge::is_search)) {
             (Some(here), Some(there)) => answer(&merge::searches(here, there, &host, limit)),
             (Some(_), None) => with_notice(
                 here?,
@@ -157,15 +159,12 @@ impl Both {
         if held == Ok(Holding::Own) {
             return self.local.send(call).await;
         }
+        // The trace may be private, and so what is said of it.
+        if let (Err(why), false) = (&held, call.reads()) {
+            return Err(why.clone());
+        }
         let is_here = held == Ok(Holding::Starter);
-        let asked = if self.offline {
-            Err(Away::Unavailable(format!(
-                "Offline: {} is not asked. `--offline=false` or COMMONTRACE_OFFLINE=false asks it.",
-                remote.origin()
-            )))
-        } else {
-            remote.call(call, call.deadline()).await
-        };
+        let asked = remote.call(call, call.deadline()).await;
         match &asked {
             // Starter traces stand in every store; the server's copy is the one that others see.
             Ok(Answer { status: 404, .. }) if is_here => self.local.send(call).await,
@@ -194,7 +193,7 @@ impl Both {
             return queued(&format!("commontrace is offline, so {host} was not asked"));
         }
         match self
-            .deliver(remote, held)
+            .deliver(remote, held, Duration::MAX)
             .await
             .map_err(|err| kept_nowhere(&err))?
         {
@@ -212,14 +211,26 @@ impl Both {
     }
 
     /// Sends a contribution that nobody else is sending.
-    async fn deliver(&self, remote: &Remote, mut held: Held) -> io::Result<Delivery> {
+    async fn deliver(
+        &self,
+        remote: &Remote,
+        mut held: Held,
+        patience: Duration,
+    ) -> io::Result<Delivery> {
         let was_tried = held.was_tried();
         if let Err(reason) = held.begin(remote::now())? {
             return Ok(Delivery::TooLate(held, reason));
         }
         let call = Call::Contribute(held.waiting.body.clone());
         let (path, name) = (call.path(), held.waiting.idempotency_key.to_string());
-        let sent = remote.send(Request::of(&call, &path, Some(&name))).await;
+        let request = Request::of(&call, &path, Some(&name));
+        let deadline = request.deadline.min(patience);
+        let sent = remote
+            .send(Request {
+                deadline,
+                ..request
+            })
+            .await;
         Ok(match sent {
             Ok(answer) if (200..300).contains(&answer.status) => {
                 held.done()?;
@@ -232,7 +243,13 @@ impl Both {
                     answer.status
                 ))))
             }
-            Ok(answer) => Delivery::Refused(held, answer),
+            Ok(answer) => {
+                // It answered that it has not got it.
+                if !was_tried {
+                    held.not_sent()?;
+                }
+                Delivery::Refused(held, answer)
+            }
             Err(lost) => {
                 if !was_tried && !matches!(lost, Lost::Unknown(_)) {
                     held.not_sent()?;
@@ -248,7 +265,8 @@ impl Both {
         let Some(remote) = self.remote.as_ref().filter(|_| !self.offline) else {
             return done;
         };
-        if self.outbox.is_empty() {
+        // What was agreed to before the settings forbade it waits on, too.
+        if self.publish == Publish::Never || self.outbox.is_empty() {
             return done;
         }
         let all = self.outbox.take(&remote.origin());
@@ -282,7 +300,7 @@ impl Both {
             done.refused.push((title.to_owned(), reason));
             Ok(true)
         };
-        match self.deliver(remote, held).await? {
+        match self.deliver(remote, held, LATER_PATIENCE).await? {
             Delivery::Taken(answer) => {
                 let read: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
                 let id = read["id"].as_str().unwrap_or("").to_owned();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 /// The member of a result that says where it is from.
 pub const ORIGIN: &str = "origin";
@@ -32,6 +33,17 @@ pub fn searches(here: Value, there: Value, host: &str, limit: usize) -> Value {
         "confidence": confidence,
         "degraded": degraded,
     })
+}
+
+/// Whether this can be read as an answer to a search. One that cannot must not spoil the other's.
+pub fn is_search(answer: &Value) -> bool {
+    let is_hit = |hit: &Value| {
+        id(hit).is_some_and(|id| Uuid::try_parse(id).is_ok())
+            && hit.get("combined_score").is_none_or(Value::is_number)
+            && hit.get("status").is_none_or(Value::is_string)
+    };
+    let hits = answer["results"].as_array();
+    hits.is_some_and(|hits| hits.iter().all(is_hit)) && commontrace_mcp::is_search_answer(answer)
 }
 
 /// Marks where the results of one search are from.

@@ -112,7 +112,11 @@ impl Outbox {
     pub fn take(&self, host: &str) -> io::Result<Vec<Held>> {
         let mut all = Vec::new();
         for name in self.names()? {
-            all.extend(self.hold(&name)?.filter(|held| held.waiting.host == host));
+            match self.hold(&name) {
+                Ok(held) => all.extend(held.filter(|held| held.waiting.host == host)),
+                // One that cannot be read holds up no other.
+                Err(err) => tracing::warn!("{} waits on: {err}", self.folder.join(name).display()),
+            }
         }
         Ok(all)
     }

@@ -39,6 +39,8 @@ pub struct Remote {
     /// On whose behalf, for the log of what is sent.
     command: String,
     log: SentLog,
+    /// Whether nothing may be sent.
+    offline: bool,
     breaker: Mutex<Breaker>,
     answered: AtomicBool,
 }
@@ -95,9 +97,7 @@ impl Remote {
         };
         let key = config.remote.api_key.as_ref();
         let key = key.map(|key| key.expose().to_owned());
-        let log = SentLog::in_dir(&config.storage.data_dir);
-        let builder = start::http_client_builder();
-        Self::new(base.clone(), key, log, command, builder).map(Some)
+        Self::at(base.clone(), key, config, command).map(Some)
     }
 
     /// Returns this server, which the settings need not name.
@@ -107,14 +107,13 @@ impl Remote {
         config: &Config,
         command: &str,
     ) -> Result<Self, Failure> {
-        let log = SentLog::in_dir(&config.storage.data_dir);
-        Self::new(base, key, log, command, start::http_client_builder())
+        Self::new(base, key, config, command, start::http_client_builder())
     }
 
     fn new(
         base: BaseUrl,
         key: Option<String>,
-        log: SentLog,
+        config: &Config,
         command: &str,
         builder: reqwest::ClientBuilder,
     ) -> Result<Self, Failure> {
@@ -128,7 +127,8 @@ impl Remote {
             base,
             key,
             command: command.to_owned(),
-            log,
+            log: SentLog::in_dir(&config.storage.data_dir),
+            offline: config.remote.offline,
             breaker: Mutex::default(),
             answered: AtomicBool::new(false),
         })
@@ -167,6 +167,11 @@ impl Remote {
     /// Sends a request and waits for the answer, no longer than its deadline.
     pub async fn send(&self, request: Request<'_>) -> Result<Answer, Lost> {
         let origin = self.origin();
+        if self.offline {
+            return Err(Lost::NotSent(Away::Unavailable(format!(
+                "Offline: {origin} is not asked. `--offline=false` or COMMONTRACE_OFFLINE=false asks it."
+            ))));
+        }
         let is_registration = request.path == "/api/v1/keys";
         if self.key.is_none() && !self.base.is_local() && !is_registration {
             return Err(Lost::NotSent(Away::Unconfigured(format!(
@@ -214,7 +219,7 @@ impl Remote {
     fn checked(&self, body: &Value) -> Result<String, Lost> {
         let text = body.to_string();
         let found =
-            serde_json::from_str(&text).map(|mut read| commontrace_redact::redact_json(&mut read));
+            serde_json::from_str(&text).map(|mut read| commontrace_mcp::redact_request(&mut read));
         match found {
             Ok(found) if found.is_empty() => Ok(text),
             _ => {
@@ -346,8 +351,7 @@ pub fn search_within(
     let runtime = runtime.map_err(|err| failed(err.to_string()))?;
     let builder = start::http_client_builder().connect_timeout(HASTY_CONNECT.min(deadline));
     let key = remote.api_key.as_ref().map(|key| key.expose().to_owned());
-    let log = SentLog::in_dir(&config.storage.data_dir);
-    let remote = Remote::new(base.clone(), key, log, command, builder);
+    let remote = Remote::new(base.clone(), key, config, command, builder);
     let remote = remote.map_err(|failure| failed(failure.to_string()))?;
     let call = Call::Search(body);
     let path = call.path();

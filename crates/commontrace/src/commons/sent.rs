@@ -119,10 +119,14 @@ impl SentLog {
                 Err(err) if err.kind() == io::ErrorKind::NotFound => continue,
                 Err(err) => return Err(err),
             };
-            for line in BufReader::new(file).lines() {
+            for line in BufReader::new(file).split(b'\n') {
                 let line = line?;
-                if let Ok(sent) = serde_json::from_str(&line) {
-                    entry(sent, &line);
+                // One that was cut off may end in the middle of a character.
+                let Ok(line) = std::str::from_utf8(&line) else {
+                    continue;
+                };
+                if let Ok(sent) = serde_json::from_str(line) {
+                    entry(sent, line);
                 }
             }
         }
@@ -214,7 +218,8 @@ mod tests {
         let log = SentLog::in_dir(folder.path());
         log.append(&entry("first")).expect("a line");
         let mut file = files::append(log.path()).expect("it opens");
-        file.write_all(b"{\"time\":\"2026").expect("half a line");
+        file.write_all("{\"time\":\"ä".as_bytes().split_last().expect("bytes").1)
+            .expect("half a line, and half a character");
         log.append(&entry("second")).expect("a line");
         assert_eq!(bodies(&log), ["first", "second"]);
     }

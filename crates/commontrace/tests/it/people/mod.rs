@@ -2,6 +2,7 @@
 
 mod contributing;
 mod finding;
+mod hostile;
 mod joining;
 mod outbox;
 mod pty;

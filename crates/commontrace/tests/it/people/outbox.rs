@@ -186,6 +186,11 @@ async fn a_busy_server_or_a_refused_key_keeps_contributions_waiting() {
             said.contains("1 contribution to be sent") && !said.contains("refused     "),
             "{status}: {said}"
         );
+        // A server that said no has not got it, so it may be sent however much later.
+        let waits = std::fs::read_dir(place.data_dir().join("outbox")).unwrap();
+        let waits: Vec<_> = waits.map(|file| file.unwrap().file_name()).collect();
+        let is_unsure = waits[0].to_str().unwrap().contains(".tried");
+        assert_eq!(is_unsure, status == 503, "{status}: {waits:?}");
     }
 }
 
@@ -235,4 +240,45 @@ async fn an_agents_contribution_waits_too_and_is_sent_by_its_next_call_that_reac
     })
     .await;
     assert_eq!(agent.leave().await.0, Some(0));
+}
+
+#[tokio::test]
+async fn what_waits_is_not_published_where_the_settings_have_come_to_forbid_it() {
+    let server = super::answering(taken()).await;
+    let place = using(&server);
+    let agreed = super::settings(&place);
+    publish(&place, "always");
+    let offline = ["contribute", "--yes", "--offline"];
+    place
+        .run_with_input(&offline, form("gadget fails").as_bytes())
+        .await
+        .ok();
+    place.settings(&agreed);
+    publish(&place, "never");
+    place.run(&["search", "anything"]).await;
+    let requests = server.received_requests().await.unwrap();
+    assert_eq!(requests.len(), 1, "the search alone: {requests:?}");
+    let status = place.run(&["status"]).await.stdout;
+    assert!(status.contains("1 contribution to be sent"), "{status}");
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_holds_up_no_contribution() {
+    let server = super::answering(taken()).await;
+    let place = using(&server);
+    publish(&place, "always");
+    let offline = ["contribute", "--yes", "--offline"];
+    place
+        .run_with_input(&offline, form("gadget fails").as_bytes())
+        .await
+        .ok();
+    let outbox = place.data_dir().join("outbox");
+    std::fs::create_dir(outbox.join("0-a-folder.json")).unwrap();
+    std::fs::write(outbox.join("0-half.json"), "{\"idempotency_key\": \"").unwrap();
+    let ran = place.run(&["search", "anything"]).await;
+    assert!(
+        ran.stderr
+            .contains("published `gadget fails`, which had waited"),
+        "{ran:?}"
+    );
 }
