@@ -3,7 +3,7 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::wiring::NAME;
+use super::wiring::{NAME, is_own_program};
 use crate::config::Environment;
 use crate::failure::Failure;
 
@@ -82,6 +82,16 @@ impl Home {
         let usual = [".local/bin", ".cargo/bin"].map(|dir| self.path(dir).join(NAME));
         let stable = self.program(NAME).into_iter().chain(usual).find(here);
         let path = stable.unwrap_or(lies);
+        // By its name ours is told from what others have in hosts' files, by this run and by later ones.
+        if !is_own_program(&path) {
+            return Err(Failure::new(format!(
+                "this program is named {}, and would not be known again in hosts' files",
+                path.display()
+            ))
+            .hint(format!(
+                "name it {NAME}, as in ~/.local/bin/{NAME}, and run setup from there"
+            )));
+        }
         let text = path.to_str().filter(|text| !text.contains(['\n', '\r']));
         text.map(str::to_owned).ok_or_else(|| {
             Failure::new(format!(

@@ -46,7 +46,7 @@ pub fn put(text: &str, program: &str) -> Result<String, String> {
             servers.insert(NAME, Item::Table(ours));
         }
     }
-    checked(&document, &expected)
+    checked(text, &document, &expected)
 }
 
 /// Takes our server out again.
@@ -69,7 +69,7 @@ pub fn take(text: &str) -> Result<String, String> {
     if servers.is_empty() {
         document.remove(SERVERS);
     }
-    checked(&document, &expected)
+    checked(text, &document, &expected)
 }
 
 fn fill(ours: &mut dyn TableLike, program: &str) {
@@ -120,8 +120,13 @@ fn refuse_another(ours: &toml::Table) -> Result<(), String> {
     })
 }
 
-fn checked(document: &DocumentMut, expected: &toml::Table) -> Result<String, String> {
-    let text = document.to_string();
+fn checked(before: &str, document: &DocumentMut, expected: &toml::Table) -> Result<String, String> {
+    let mut text = document.to_string();
+    // The document keeps everything but this.
+    let is_crlf = before.contains("\r\n") && !before.replace("\r\n", "").contains('\n');
+    if is_crlf {
+        text = text.replace("\r\n", "\n").replace('\n', "\r\n");
+    }
     if values(&text).as_ref() == Ok(expected) {
         Ok(text)
     } else {
@@ -145,6 +150,9 @@ mod tests {
             "{with}"
         );
         assert_eq!(put(&with, PROGRAM).as_ref(), Ok(&with), "{text}");
+        let lines = with.matches('\n').count();
+        let crlf = if text.contains('\r') { lines } else { 0 };
+        assert_eq!(with.matches("\r\n").count(), crlf, "{with:?}");
         let without = take(&with).unwrap_or_else(|err| panic!("{err}: {with}"));
         let comments = |text: &str| text.matches('#').count();
         assert_eq!(comments(&without), comments(text), "{without}");
@@ -161,6 +169,7 @@ mod tests {
         check("mcp_servers = { other = { command = \"x\" } } # in a line\n[tui]\nlook = 1\n");
         check("mcp_servers.other = { command = \"x\" } # dotted\n[tui]\nlook = 1\n");
         check("mcp_servers.other.command = \"x\"\n");
+        check("# mine\r\n[mcp_servers.other]\r\ncommand = \"x\"\r\n");
         check("[mcp_servers]\nother = { command = \"x\" }\n\n[[hooks.Stop]]\nhooks = []\n");
     }
 

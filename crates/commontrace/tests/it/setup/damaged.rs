@@ -1,7 +1,7 @@
 //! Files and homes that cannot be written: said, and left as they are.
 
 use super::{files, home, setup};
-use crate::place::Place;
+use crate::place::{Place, finish};
 
 #[tokio::test]
 async fn a_malformed_file_is_left_and_its_host_with_it() {
@@ -152,6 +152,19 @@ async fn without_a_home_there_is_nothing_to_set_up() {
     crate::place::finish(command, b"")
         .await
         .failed(1, &["nowhere"]);
+}
+
+#[tokio::test]
+async fn a_program_of_another_name_would_not_be_known_again() {
+    let place = home();
+    let copy = place.path("ct");
+    std::fs::hard_link(env!("CARGO_BIN_EXE_commontrace"), &copy)
+        .or_else(|_| std::fs::copy(env!("CARGO_BIN_EXE_commontrace"), &copy).map(drop))
+        .unwrap();
+    let line = format!("exec '{}' setup cursor", copy.display());
+    let ran = finish(place.command_after(&line, &[]), b"").await;
+    ran.failed_with_hint(1, &["named", "/ct"]);
+    assert!(files(&place).keys().all(|name| !name.contains("cursor")));
 }
 
 #[tokio::test]
