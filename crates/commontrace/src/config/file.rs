@@ -23,6 +23,11 @@ pub fn to_write(args: &ConfigArgs, env: &Environment) -> Option<PathBuf> {
     named(args, env).or_else(|| users(env))
 }
 
+/// Whether a variable, and no flag, names the file.
+pub(crate) fn is_named_by_environment(args: &ConfigArgs, env: &Environment) -> bool {
+    args.file().is_none() && env.get(PATH).is_some_and(|path| !path.is_empty())
+}
+
 fn named(args: &ConfigArgs, env: &Environment) -> Option<PathBuf> {
     let variable = env.get(PATH).filter(|path| !path.is_empty());
     let flag = args.file().map(Path::to_path_buf);

@@ -46,16 +46,25 @@ settings! {
 }
 
 impl RemoteSettings {
-    /// Takes agreement to everything from the user alone: the environment is often a program's. Says so, if it
-    /// does.
-    pub(crate) fn bind_consent(&mut self, values: &Values) -> Option<String> {
-        let is_given = matches!(values.entry("publish").source, Source::Environment(_));
+    /// Takes agreement to everything from the user alone: the environment is often a program's, and so is a file
+    /// that it names. Says so, if it does.
+    pub(crate) fn bind_consent(
+        &mut self,
+        values: &Values,
+        is_file_of_environment: bool,
+    ) -> Option<String> {
+        let is_given = match &values.entry("publish").source {
+            Source::Environment(_) => true,
+            Source::File(_) => is_file_of_environment,
+            _ => false,
+        };
         if self.publish != Publish::Always || !is_given {
             return None;
         }
         self.publish = Publish::Ask;
         Some(
-            "COMMONTRACE_PUBLISH=always counts as ask: only the settings file or --publish can agree to everything"
+            "publish = \"always\" from the environment, or from a file that COMMONTRACE_CONFIG names, counts as ask: only the \
+             user's own settings file or --publish can agree to everything"
                 .to_owned(),
         )
     }

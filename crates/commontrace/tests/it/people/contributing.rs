@@ -90,6 +90,15 @@ async fn without_a_terminal_nobody_agrees_so_nothing_is_published() {
         .run_with_input(&["contribute", "--yes"], text.as_bytes())
         .await
         .failed_with_hint(5, &["never"]);
+    // So is a settings file that it names.
+    let settings = format!("{}publish = \"always\"\n", super::settings(&never));
+    let file = never.write("elsewhere.toml", settings);
+    let led = never
+        .without("COMMONTRACE_PUBLISH")
+        .with("COMMONTRACE_CONFIG", file.to_str().unwrap());
+    led.run_with_input(&["contribute", "--yes"], text.as_bytes())
+        .await
+        .failed(2, &["counts as ask"]);
     assert!(server.received_requests().await.unwrap().is_empty());
 }
 
