@@ -15,6 +15,7 @@ use super::terminal::one_line;
 use super::{ask, consent, dry_run, with_both};
 use crate::commands::admin::id;
 use crate::commands::{read_text, say};
+use crate::commons::Both;
 use crate::config::{Config, Environment};
 use crate::failure::Failure;
 
@@ -74,38 +75,54 @@ pub async fn run(config: Config, args: Args, env: &Environment) -> Result<ExitCo
                 (written.text.clone(), Some(written))
             }
         };
-        if solution.trim().is_empty() {
-            return Err(Failure::new("the solution is empty").code(2));
+        let done = propose(&config, &args, both, &solution).await;
+        match (done, written) {
+            (Ok(code), Some(written)) => {
+                written.done();
+                Ok(code)
+            }
+            (Err(failure), Some(written)) => {
+                Err(written.kept(failure, &format!("amend --explanation TEXT {}", args.id)))
+            }
+            (done, None) => done,
         }
-        let mut body =
-            json!({ "improved_solution": solution.trim_end(), "explanation": args.explanation });
-        commontrace_mcp::redact_request(&mut body);
-        say(format_args!(
-            "Explanation: {}\n\nSolution:\n{}\n",
-            shown(&body["explanation"]),
-            shown(&body["improved_solution"])
-        ));
-        let call = Call::Amend(args.id, body);
-        if args.dry_run {
-            return dry_run(&config, both, &call).await;
-        }
-        if shared && !args.yes {
-            consent::agreed(&format!(
-                "Propose this for trace {}, for everybody there to read?",
-                args.id
-            ))?;
-        }
-        let done: Amended = ask(both, &call).await?;
-        if let Some(written) = written {
-            written.done();
-        }
-        say(format_args!(
-            "proposed: {}; the trace's contributor decides on it",
-            one_line(&done.id)
-        ));
-        Ok(ExitCode::SUCCESS)
     })
     .await
+}
+
+async fn propose(
+    config: &Config,
+    args: &Args,
+    both: &Both,
+    solution: &str,
+) -> Result<ExitCode, Failure> {
+    if solution.trim().is_empty() {
+        return Err(Failure::new("the solution is empty").code(2));
+    }
+    let mut body =
+        json!({ "improved_solution": solution.trim_end(), "explanation": args.explanation });
+    commontrace_mcp::redact_request(&mut body);
+    say(format_args!(
+        "Explanation: {}\n\nSolution:\n{}\n",
+        shown(&body["explanation"]),
+        shown(&body["improved_solution"])
+    ));
+    let call = Call::Amend(args.id, body);
+    if args.dry_run {
+        return dry_run(config, both, &call).await;
+    }
+    if config.remote.api_base_url.is_some() && !args.yes {
+        consent::agreed(&format!(
+            "Propose this for trace {}, for everybody there to read?",
+            args.id
+        ))?;
+    }
+    let done: Amended = ask(both, &call).await?;
+    say(format_args!(
+        "proposed: {}; the trace's contributor decides on it",
+        one_line(&done.id)
+    ));
+    Ok(ExitCode::SUCCESS)
 }
 
 fn shown(value: &serde_json::Value) -> String {

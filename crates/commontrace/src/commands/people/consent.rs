@@ -52,9 +52,13 @@ pub fn edit(config: &Config, env: &Environment, text: &str) -> Result<Written, F
         .arg(&path)
         .status();
     let failed = |why: String| {
+        let failure = Failure::new(format!("the editor `{editor}` {why}"));
+        // An editor that fails may have saved before.
+        if std::fs::read(&path).is_ok_and(|now| now != text.as_bytes()) {
+            return failure.hint(format!("what was written is kept in {}", path.display()));
+        }
         let _ = std::fs::remove_file(&path);
-        Failure::new(format!("the editor `{editor}` {why}"))
-            .hint("choose another with the variable VISUAL or EDITOR")
+        failure.hint("choose another with the variable VISUAL or EDITOR")
     };
     match ran {
         Ok(status) if status.success() => {}
@@ -78,10 +82,10 @@ impl Written {
         let _ = std::fs::remove_file(&self.path);
     }
 
-    /// Says where the text is, for what went wrong after it was written.
-    pub fn kept(&self, failure: Failure) -> Failure {
+    /// Says where the text is, for what went wrong after it was written, and the command that takes it.
+    pub fn kept(&self, failure: Failure, command: &str) -> Failure {
         failure.hint(format!(
-            "your text is kept: `commontrace contribute {}` goes on with it",
+            "your text is kept: `commontrace {command} {}` goes on with it",
             self.path.display()
         ))
     }

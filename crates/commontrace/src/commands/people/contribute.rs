@@ -90,7 +90,7 @@ pub async fn run(config: Config, args: Args, env: &Environment) -> Result<ExitCo
             written.done();
             Ok(code)
         }
-        (Err(failure), Some(written)) => Err(written.kept(failure)),
+        (Err(failure), Some(written)) => Err(written.kept(failure, "contribute")),
         (done, None) => done,
     }
 }
@@ -118,7 +118,8 @@ async fn source(
         return Ok((body(&form, rest), None));
     }
     let written = consent::edit(config, env, &form.to_text())?;
-    let form = Form::parse(&written.text).map_err(|why| written.kept(Failure::new(why).code(2)))?;
+    let form = Form::parse(&written.text)
+        .map_err(|why| written.kept(Failure::new(why).code(2), "contribute"))?;
     if form.is_empty() {
         written.done();
         return Err(

@@ -144,5 +144,32 @@ async fn an_editor_fills_the_form_and_what_was_written_is_kept_until_it_is_publi
     let (code, seen) = shown(&place, &["contribute"], "").await;
     assert_eq!(code, Some(1), "{seen}");
     assert!(seen.contains("VISUAL or EDITOR"), "{seen}");
+    let script = format!("cp {} \"$1\"; exit 1", filled.display());
+    let script = place.write("crashes.sh", script);
+    let place = place.with("VISUAL", &format!("sh {}", script.display()));
+    let (code, seen) = shown(&place, &["contribute"], "").await;
+    assert_eq!(code, Some(1), "{seen}");
+    assert!(seen.contains("what was written is kept in"), "{seen}");
+    assert_eq!(super::files(&place.data_dir().join("drafts")).len(), 2);
+    shared.server.stop().await;
+}
+
+#[tokio::test]
+async fn an_amendment_that_was_written_and_not_agreed_to_is_kept() {
+    let shared = Shared::new().await;
+    let id = shared.other.contributes("gadget fails at noon").await;
+    let better = shared.place.write("better.txt", "Remove the lock.");
+    let editor = format!("cp {}", better.display());
+    let place = terminal(shared.place).with("EDITOR", &editor);
+    let words = ["amend", &id, "-e", "shorter"];
+    let (code, seen) = shown(&place, &words, "n\n").await;
+    assert_eq!(code, Some(5), "{seen}");
+    let told = format!("your text is kept: `commontrace amend --explanation TEXT {id}");
+    assert!(seen.contains(&told), "{seen}");
+    let drafts = super::files(&place.data_dir().join("drafts"));
+    assert_eq!(
+        std::fs::read_to_string(&drafts[0]).unwrap(),
+        "Remove the lock."
+    );
     shared.server.stop().await;
 }
