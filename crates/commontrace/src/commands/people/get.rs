@@ -7,7 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::show::Trace;
-use super::terminal::Terminal;
+use super::terminal::{self, Terminal};
 use super::{ask, with_both};
 use crate::commands::admin::id;
 use crate::commands::say;
@@ -33,7 +33,7 @@ pub async fn run(config: Config, args: Args, env: &Environment) -> Result<ExitCo
         let call = Call::Trace(args.id);
         if args.json {
             let trace: Value = ask(both, &call).await?;
-            say(format_args!("{trace:#}"));
+            say(terminal::harmless_json(&format!("{trace:#}")));
         } else {
             let trace: Trace = ask(both, &call).await?;
             trace.print(&terminal, remote::now());

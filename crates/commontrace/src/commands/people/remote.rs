@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use commontrace_server::error::chain;
 
 use super::standing::ServerStanding;
-use super::terminal::one_line;
+use super::terminal::{self, one_line};
 use super::with_both;
 use crate::commands::{complain, say};
 use crate::commons::account::{self, KeyFrom, Standing};
@@ -173,7 +173,7 @@ async fn show(config: Config, json: bool) -> Result<ExitCode, Failure> {
         let standing = ServerStanding::of(both, &config).await;
         if json {
             let text = serde_json::to_string_pretty(&standing);
-            say(text.map_err(|err| Failure::new(chain(&err)))?);
+            say(terminal::harmless_json(&text.map_err(|err| Failure::new(chain(&err)))?));
         } else {
             match &standing {
                 Some(standing) => say(standing.to_line()),

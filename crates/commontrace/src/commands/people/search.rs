@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::show::{Hit, Trace, origins, words};
-use super::terminal::{Style, Terminal, one_line};
+use super::terminal::{Style, Terminal, harmless_json, one_line};
 use super::{ask, asked, dry_run, read, with_both};
 use crate::commands::{complain, say};
 use crate::commons::{account, remote};
@@ -91,7 +91,7 @@ pub async fn run(config: Config, args: Args, env: &Environment) -> Result<ExitCo
         let code = ExitCode::from(u8::from(found.results.is_empty()));
         if args.json {
             let whole: Value = read(&answer)?;
-            say(format_args!("{whole:#}"));
+            say(harmless_json(&format!("{whole:#}")));
             return Ok(code);
         }
         for notice in &found.notices {

@@ -9,7 +9,7 @@ use commontrace_server::error::chain;
 use serde::Serialize;
 
 use super::standing::ServerStanding;
-use super::terminal::{one_line, plural};
+use super::terminal::{harmless_json, one_line, plural};
 use super::with_both;
 use crate::commands::say;
 use crate::commons::outbox::{Outbox, Refused, Waiting};
@@ -63,7 +63,9 @@ pub async fn run(config: Config, args: Args) -> Result<ExitCode, Failure> {
     .await?;
     if args.json {
         let text = serde_json::to_string_pretty(&status);
-        say(text.map_err(|err| Failure::new(chain(&err)))?);
+        say(harmless_json(
+            &text.map_err(|err| Failure::new(chain(&err)))?,
+        ));
     } else {
         status.print();
     }

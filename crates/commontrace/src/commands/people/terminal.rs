@@ -159,6 +159,24 @@ pub fn one_line(text: &str) -> String {
     clean_line(text)
 }
 
+/// Writes JSON with what [`clean`] would take away as escapes, which read as the same.
+pub fn harmless_json(text: &str) -> String {
+    if *clean(text) == *text {
+        return text.to_owned();
+    }
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if clean(c.encode_utf8(&mut [0; 4])).is_empty() {
+            let mut units = [0; 2];
+            let units = c.encode_utf16(&mut units).iter();
+            out.extend(units.map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// Writes `s` behind a noun unless there is one of it.
 pub fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
