@@ -143,17 +143,36 @@ fn paths(text: &str, project: &Path, home: Option<&Path>) -> String {
             continue;
         };
         if place.len() > 1 {
-            text = text.replace(&format!("{place}/"), &format!("{short}/"));
-            text = text.replace(place, short);
+            text = shortened(&text, place, short);
             // As it looks once the user's name was replaced.
-            let hidden = commontrace_redact::redact(place).text.into_owned();
+            let hidden = commontrace_redact::redact(place).text;
             if hidden != place {
-                text = text.replace(&format!("{hidden}/"), &format!("{short}/"));
-                text = text.replace(&hidden, short);
+                text = shortened(&text, &hidden, short);
             }
         }
     }
     text
+}
+
+/// Replaces a folder's path. `/a/shop` does not stand in `/a/shop2` and `/a/shop.old`, which are other folders.
+fn shortened(text: &str, place: &str, short: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut copied = 0;
+    for (at, found) in text.match_indices(place) {
+        let mut behind = text[at + found.len()..].chars();
+        let goes_on = match behind.next() {
+            Some('.') => behind.next().is_some_and(char::is_alphanumeric),
+            Some(next) => next.is_alphanumeric() || "_-".contains(next),
+            None => false,
+        };
+        if !goes_on {
+            out.push_str(&text[copied..at]);
+            out.push_str(short);
+            copied = at + found.len();
+        }
+    }
+    out.push_str(&text[copied..]);
+    out
 }
 
 #[cfg(test)]
@@ -181,6 +200,10 @@ mod tests {
         assert_eq!(
             prepared("at /home/mira/shop/src/a.js and /home/mira/.npmrc"),
             "at ./src/a.js and ~/.npmrc"
+        );
+        assert_eq!(
+            prepared("in /home/mira/shop, not in /home/mira/shop2/a or /home/mira/shop.old/b"),
+            "in ., not in ~/shop2/a or ~/shop.old/b"
         );
     }
 
