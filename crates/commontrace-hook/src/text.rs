@@ -101,6 +101,9 @@ fn is_gap(line: &str) -> bool {
             || says("tokens")))
         || says("[output omitted")
         || says("lines omitted")
+        || says("content truncated")
+        || line.trim_start().starts_with("[... omitted ")
+        || line.trim_start().starts_with("<output too long")
 }
 
 /// A line that a host put before or behind what the command printed.
@@ -216,6 +219,14 @@ mod tests {
             "{prepared}"
         );
         assert!(!prepared.contains("Q5sT"), "{prepared}");
+        for gap in [
+            "[... omitted 40 of 300 lines ...]",
+            "... [CONTENT TRUNCATED] ...",
+            "<output too long - dropped 40 lines from the middle>",
+        ] {
+            let key = format!("a b\n{gap}\nQ5sTvW8xYzA1cF4iJ7oR0aaaa\n-----END PRIVATE KEY-----\n");
+            assert!(!super::tests::prepared(&key).contains("Q5sT"), "{gap}");
+        }
         let torn = prepared_torn();
         assert!(!torn.contains("ghp_"), "{torn}");
     }
