@@ -335,8 +335,8 @@ impl Beside<'_, '_, '_> {
             return Ok(());
         }
         let side = |text: &str| {
-            let output = text::output(text, &self.project, self.around.home);
-            text::cut(output.trim_matches('\n'), SIDE)
+            let excerpt = text::excerpt(text, &self.project, self.around.home);
+            text::cut(excerpt.trim_matches('\n'), SIDE)
         };
         let change = Change::Edited {
             path: text::cut(
