@@ -161,7 +161,9 @@ pub struct Open {
     pub headline: String,
     /// How often it failed.
     pub runs: i64,
-    /// When it failed last, in seconds since 1970.
+    /// When it failed first and last, in seconds since 1970.
+    pub began_at: i64,
+    /// See above.
     pub at: i64,
 }
 
@@ -248,7 +250,7 @@ impl History {
     /// Returns the commands of the project that failed lately and have not ended well since, newest first.
     pub fn open_failures(&self, project: &str, now: i64) -> Result<Vec<Open>, Error> {
         let mut rows = self.db.prepare(
-            "SELECT id, session, command, signature, headline, runs, failed_at FROM failures
+            "SELECT id, session, command, signature, headline, runs, began_at, failed_at FROM failures
              WHERE project = ?1 AND solved_at IS NULL AND failed_at > ?2 ORDER BY failed_at DESC, id DESC LIMIT 20",
         )?;
         let rows = rows.query_map(params![project, now - OPEN], open)?;
@@ -293,7 +295,8 @@ impl History {
         tx.commit()
     }
 
-    /// Notes a change, while a failure is open.
+    /// Notes a change, while a failure is open. The same again, such as by two hosts that tell of it, is noted once, as
+    /// the latest.
     pub fn note_change(
         &mut self,
         project: &str,
@@ -305,6 +308,10 @@ impl History {
         let tx = self
             .db
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        tx.execute(
+            "DELETE FROM changes WHERE project = ?1 AND session = ?2 AND what = ?3",
+            params![project, session, what],
+        )?;
         tx.execute(
             "INSERT INTO changes (project, session, at, what) VALUES (?1, ?2, ?3, ?4)",
             params![project, session, now, what],
@@ -330,7 +337,7 @@ impl History {
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let found = tx
             .query_row(
-                "SELECT id, session, command, signature, headline, runs, failed_at FROM failures
+                "SELECT id, session, command, signature, headline, runs, began_at, failed_at FROM failures
                  WHERE project = ?1 AND command_key = ?2 AND solved_at IS NULL AND failed_at > ?3
                  ORDER BY id DESC LIMIT 1",
                 params![project, key, now - OPEN],
@@ -402,7 +409,7 @@ impl History {
     /// Returns what this session has solved, newest first.
     pub fn solved_in(&self, session: &str) -> Result<Vec<Open>, Error> {
         let mut rows = self.db.prepare(
-            "SELECT id, session, command, signature, headline, runs, failed_at FROM failures
+            "SELECT id, session, command, signature, headline, runs, began_at, failed_at FROM failures
              WHERE session = ?1 AND solved_at IS NOT NULL ORDER BY solved_at DESC LIMIT 20",
         )?;
         let rows = rows.query_map([session], open)?;
@@ -425,12 +432,20 @@ impl History {
         Ok(noted > 0)
     }
 
-    /// Returns the traces that a session was told of for a failure (`shown`), or has read (`read`, with failure 0).
-    pub fn told(&self, session: &str, what: &str, signature: i64) -> Result<Vec<String>, Error> {
+    /// Returns the traces that a session was told of for a failure (`shown`), or has read (`read`, with failure 0), from
+    /// this moment on.
+    pub fn told(
+        &self,
+        session: &str,
+        what: &str,
+        signature: i64,
+        since: i64,
+    ) -> Result<Vec<String>, Error> {
         let mut rows = self.db.prepare(
-            "SELECT trace FROM told WHERE session = ?1 AND what = ?2 AND signature = ?3 ORDER BY at DESC LIMIT 20",
+            "SELECT trace FROM told WHERE session = ?1 AND what = ?2 AND signature = ?3 AND at >= ?4
+             ORDER BY at DESC LIMIT 20",
         )?;
-        let rows = rows.query_map(params![session, what, signature], |row| row.get(0))?;
+        let rows = rows.query_map(params![session, what, signature, since], |row| row.get(0))?;
         rows.collect()
     }
 
@@ -495,7 +510,8 @@ fn open(row: &rusqlite::Row<'_>) -> Result<Open, Error> {
         signature: row.get(3)?,
         headline: row.get(4)?,
         runs: row.get(5)?,
-        at: row.get(6)?,
+        began_at: row.get(6)?,
+        at: row.get(7)?,
     })
 }
 
@@ -540,6 +556,7 @@ mod tests {
         history.note_failed(&failed("2", NOW + 1)).unwrap();
         assert!(history.has_open("/p", NOW + 2).unwrap());
         assert!(!history.has_open("/other", NOW + 2).unwrap());
+        history.note_change("/p", "s", &edit(), NOW + 2).unwrap();
         history.note_change("/p", "s", &edit(), NOW + 2).unwrap();
         let (open, changes) = history
             .note_passed("/p", "npm test", NOW + 3)

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use commontrace_session::shell::test_run;
 use commontrace_session::test_output::{self, Outcome};
+use uuid::Uuid;
 
 use crate::command;
 use crate::commons::{self, Commons, Shown};
 use crate::event::{Edit, Ended, Event, Ran, Stop, What};
 use crate::facts;
 use crate::failure::Failure;
-use crate::history::{self, Change, Failed, History};
+use crate::history::{self, Change, Failed, History, Open};
 use crate::host::Host;
 use crate::text;
 
@@ -66,8 +67,21 @@ pub enum Silence {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The history.
-    #[error("the history cannot be used: {0}")]
-    History(#[from] history::Error),
+    #[error("the history cannot be used: {err}{}", next(err))]
+    History {
+        /// What SQLite says.
+        #[from]
+        err: history::Error,
+    },
+}
+
+/// What to do about it, where waiting does not help.
+fn next(err: &history::Error) -> &'static str {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    match err.sqlite_error_code() {
+        Some(DatabaseCorrupt | NotADatabase) => "; `commontrace forget history` begins a new one",
+        _ => "",
+    }
 }
 
 /// Does what is to be done about an event, and returns what the agent is told, if anything.
@@ -87,21 +101,24 @@ pub fn respond(event: &Event, around: &mut Surroundings<'_>) -> Result<Option<St
     let (host, now) = (beside.around.host.name(), beside.around.now);
     beside.history.note_fired(host, &event.name, now)?;
     match &event.what {
-        What::Started => beside.started(),
+        What::Started => {
+            let told = beside.started();
+            // Not every host tells when a session ends.
+            beside.tidy()?;
+            told
+        }
         What::Prompted(prompt) => beside.prompted(prompt),
         What::Ran(ran) => beside.ran(ran),
         What::Edited(edit) => beside.edited(edit).map(|()| None),
         What::Read(trace) => {
-            let now = beside.around.now;
-            beside.history.tell(&event.session, "read", 0, trace, now)?;
+            // Whatever an agent asks for is not kept and shown again: only what can be a trace.
+            if let Ok(id) = Uuid::parse_str(trace) {
+                beside.tell("read", 0, &id.to_string())?;
+            }
             Ok(None)
         }
         What::Stopped(stop) => beside.stopped(*stop),
-        What::Ended => {
-            let project = beside.name();
-            beside.history.tidy(&project, beside.around.now)?;
-            Ok(None)
-        }
+        What::Ended => beside.tidy().map(|()| None),
     }
 }
 
@@ -115,6 +132,11 @@ struct Beside<'e, 'a, 's> {
 impl Beside<'_, '_, '_> {
     fn name(&self) -> String {
         self.project.to_string_lossy().into_owned()
+    }
+
+    fn tidy(&mut self) -> Result<(), Error> {
+        let project = self.name();
+        Ok(self.history.tidy(&project, self.around.now)?)
     }
 
     /// Something is said of this project alone, and nothing if nothing is open.
@@ -144,7 +166,9 @@ impl Beside<'_, '_, '_> {
     fn ran(&mut self, ran: &Ran) -> Result<Option<String>, Error> {
         let line = text::output(&ran.command, &self.project, self.around.home);
         let key = command::shown(&command::key(&line));
-        if key.is_empty() {
+        // `echo x > file` may mend something, but nobody waits for it to pass.
+        let may_mend = ran.ended == Ended::Well && !command::only_reads(&ran.command);
+        if key.is_empty() && !may_mend {
             return Ok(None);
         }
         match ran.ended {
@@ -284,19 +308,25 @@ impl Beside<'_, '_, '_> {
             }
             return Ok(None);
         };
-        // What was shown in the session that failed; what was read only if nothing was shown.
-        let mut traces = self
-            .history
-            .told(&self.event.session, "shown", open.signature)?;
-        if traces.is_empty() {
-            traces = self.history.told(&self.event.session, "read", 0)?;
-        }
-        for trace in traces {
+        for trace in self.traces_for(&open)? {
             if self.tell("offered", 0, &trace)? {
                 return Ok(Some(facts::offer_outcome(&open.command, &trace)));
             }
         }
         Ok(None)
+    }
+
+    /// The traces that this session was shown for a failure, else those that it has read since.
+    fn traces_for(&self, open: &Open) -> Result<Vec<String>, Error> {
+        let told = |what, signature, since| {
+            self.history
+                .told(&self.event.session, what, signature, since)
+        };
+        let shown = told("shown", open.signature, 0)?;
+        if shown.is_empty() {
+            return Ok(told("read", 0, open.began_at)?);
+        }
+        Ok(shown)
     }
 
     fn edited(&mut self, edit: &Edit) -> Result<(), Error> {
@@ -305,8 +335,8 @@ impl Beside<'_, '_, '_> {
             return Ok(());
         }
         let side = |text: &str| {
-            let output = text::output(text, &self.project, self.around.home);
-            text::cut(output.trim_matches('\n'), SIDE)
+            let excerpt = text::excerpt(text, &self.project, self.around.home);
+            text::cut(excerpt.trim_matches('\n'), SIDE)
         };
         let change = Change::Edited {
             path: text::cut(
@@ -330,11 +360,8 @@ impl Beside<'_, '_, '_> {
             return Ok(None);
         }
         for open in self.history.solved_in(&self.event.session)? {
-            let is_known = !self
-                .history
-                .told(&self.event.session, "shown", open.signature)?
-                .is_empty();
-            if open.runs >= WORTH && !open.headline.is_empty() && !is_known {
+            if open.runs >= WORTH && !open.headline.is_empty() && self.traces_for(&open)?.is_empty()
+            {
                 let first = self.tell("stop", 0, "")?;
                 return Ok(first.then(|| facts::offer_contribution(&open)));
             }

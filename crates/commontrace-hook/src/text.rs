@@ -8,6 +8,9 @@ use commontrace_core::text::clean;
 const HEAD: usize = 16 * 1024;
 const TAIL: usize = 48 * 1024;
 
+/// From this length on a line of one word in a file is taken for one of a key.
+const KEY_LINE: usize = 40;
+
 /// Cuts a text at this many characters.
 pub fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
@@ -31,6 +34,7 @@ fn pieces(text: &str) -> String {
     let mut kept = String::with_capacity(text.len().min(HEAD + TAIL));
     let (head, tail) = halves(text);
     let mut after_gap = false;
+    let mut is_torn = false;
     for (number, part) in [Some(head), tail].into_iter().flatten().enumerate() {
         if number > 0 {
             drop_torn(&mut kept);
@@ -38,15 +42,19 @@ fn pieces(text: &str) -> String {
         }
         for line in part.split_inclusive('\n') {
             if is_gap(line) {
+                is_torn = tears(line);
+                if is_torn {
+                    drop_line(&mut kept);
+                }
                 drop_torn(&mut kept);
                 after_gap = true;
                 continue;
             }
-            if is_of_host(line) {
+            if is_of_host(line) || (after_gap && line.trim().is_empty()) {
                 continue;
             }
-            // The rest of a key that began before the gap.
-            if after_gap && is_blob(line) {
+            // The rest of a line, or of a key, that began before the gap.
+            if std::mem::take(&mut is_torn) || (after_gap && is_blob(line)) {
                 continue;
             }
             after_gap = false;
@@ -66,6 +74,21 @@ fn halves(text: &str) -> (&str, Option<&str>) {
     let head = head.rfind('\n').map_or("", |end| &head[..=end]);
     let tail = tail.find('\n').map_or("", |end| &tail[end + 1..]);
     (head, Some(tail))
+}
+
+/// Whether a line in which a host says that it left something out stands between two lines that it has torn: alone,
+/// and not in the place of whole lines.
+fn tears(line: &str) -> bool {
+    let line = line.trim();
+    let is_sign = |c: char| !c.is_alphanumeric();
+    line.starts_with(is_sign) && line.ends_with(is_sign) && !line.contains("lines")
+}
+
+/// Removes the last line that is not empty.
+fn drop_line(kept: &mut String) {
+    let text = kept.trim_end();
+    let end = text.rfind('\n').map_or(0, |end| end + 1);
+    kept.truncate(end);
 }
 
 /// Removes what a gap may have torn at the end: the last line, and lines of a key before it.
@@ -101,6 +124,9 @@ fn is_gap(line: &str) -> bool {
             || says("tokens")))
         || says("[output omitted")
         || says("lines omitted")
+        || says("content truncated")
+        || line.trim_start().starts_with("[... omitted ")
+        || line.trim_start().starts_with("<output too long")
 }
 
 /// A line that a host put before or behind what the command printed.
@@ -134,6 +160,15 @@ fn is_blob(line: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"+/=_-".contains(&b))
 }
 
+/// Prepares a part of a file, which may begin and end in a key: lines as keys have them are left out.
+pub fn excerpt(text: &str, project: &Path, home: Option<&Path>) -> String {
+    let output = output(text, project, home);
+    let lines = output
+        .lines()
+        .filter(|line| line.len() < KEY_LINE || !is_blob(line));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// Shortens the paths of the project and of the user's home.
 fn paths(text: &str, project: &Path, home: Option<&Path>) -> String {
     let mut text = text.to_owned();
@@ -143,17 +178,36 @@ fn paths(text: &str, project: &Path, home: Option<&Path>) -> String {
             continue;
         };
         if place.len() > 1 {
-            text = text.replace(&format!("{place}/"), &format!("{short}/"));
-            text = text.replace(place, short);
+            text = shortened(&text, place, short);
             // As it looks once the user's name was replaced.
-            let hidden = commontrace_redact::redact(place).text.into_owned();
+            let hidden = commontrace_redact::redact(place).text;
             if hidden != place {
-                text = text.replace(&format!("{hidden}/"), &format!("{short}/"));
-                text = text.replace(&hidden, short);
+                text = shortened(&text, &hidden, short);
             }
         }
     }
     text
+}
+
+/// Replaces a folder's path. `/a/shop` does not stand in `/a/shop2` and `/a/shop.old`, which are other folders.
+fn shortened(text: &str, place: &str, short: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut copied = 0;
+    for (at, found) in text.match_indices(place) {
+        let mut behind = text[at + found.len()..].chars();
+        let goes_on = match behind.next() {
+            Some('.') => behind.next().is_some_and(char::is_alphanumeric),
+            Some(next) => next.is_alphanumeric() || "_-".contains(next),
+            None => false,
+        };
+        if !goes_on {
+            out.push_str(&text[copied..at]);
+            out.push_str(short);
+            copied = at + found.len();
+        }
+    }
+    out.push_str(&text[copied..]);
+    out
 }
 
 #[cfg(test)]
@@ -182,6 +236,10 @@ mod tests {
             prepared("at /home/mira/shop/src/a.js and /home/mira/.npmrc"),
             "at ./src/a.js and ~/.npmrc"
         );
+        assert_eq!(
+            prepared("in /home/mira/shop, not in /home/mira/shop2/a or /home/mira/shop.old/b"),
+            "in ., not in ~/shop2/a or ~/shop.old/b"
+        );
     }
 
     #[test]
@@ -192,9 +250,33 @@ mod tests {
             prepared.contains("first") && prepared.contains("last"),
             "{prepared}"
         );
-        assert!(!prepared.contains("Q5sT"), "{prepared}");
+        assert!(
+            !prepared.contains("Q5sT") && !prepared.contains("ghp_"),
+            "{prepared}"
+        );
+        let around = super::tests::prepared(
+            "first\nuse ghp_aB3dE6g\n\n... [812 characters truncated] ...\n\nQ5sTvW8xYzA1 now\nlast\n",
+        );
+        assert_eq!(around, "first\nlast\n");
+        let whole = super::tests::prepared("one\n[... omitted 40 of 300 lines ...]\ntwo\n");
+        assert_eq!(whole, "one\ntwo\n");
+        for gap in [
+            "[... omitted 40 of 300 lines ...]",
+            "... [CONTENT TRUNCATED] ...",
+            "<output too long - dropped 40 lines from the middle>",
+        ] {
+            let key = format!("a b\n{gap}\nQ5sTvW8xYzA1cF4iJ7oR0aaaa\n-----END PRIVATE KEY-----\n");
+            assert!(!super::tests::prepared(&key).contains("Q5sT"), "{gap}");
+        }
         let torn = prepared_torn();
         assert!(!torn.contains("ghp_"), "{torn}");
+    }
+
+    #[test]
+    fn a_part_of_a_key_is_left_out_of_what_changed() {
+        let text = "a\nSeUP73QZTLmG3o8HyaylO34MxgQISx2nsqM3kNVndJZ2TzAG4srL7\nb\nlet short_word";
+        let excerpt = excerpt(text, Path::new("/p"), None);
+        assert_eq!(excerpt, "a\nb\nlet short_word");
     }
 
     fn prepared_torn() -> String {

@@ -77,7 +77,7 @@ fn used(fields: Fields<'_>) -> Result<What, Ignored> {
     };
     Ok(What::Ran(Ran {
         command: input.and_then(command).ok_or(Ignored::Malformed)?,
-        ended: match code.or_else(|| exit_code(&text)) {
+        ended: match code.or_else(|| exit_code(output?.as_str().filter(|_| parsed.is_none())?)) {
             Some(0) => Ended::Well,
             Some(code) => Ended::Badly(Some(code)),
             // Failures have an event of their own.

@@ -193,7 +193,7 @@ pub(crate) fn parse_time(text: &str) -> Option<DateTime<Utc>> {
 /// Replaces escapes of half a surrogate pair by the one for an unknown character, of the same length.
 ///
 /// Tools that cut texts by UTF-16 units write them; no string can hold them.
-fn mended(record: &str) -> Cow<'_, str> {
+pub fn mended(record: &str) -> Cow<'_, str> {
     if !(record.contains("\\ud") || record.contains("\\uD")) {
         return Cow::Borrowed(record);
     }

@@ -57,6 +57,7 @@ pub use files::files;
 pub use found::{Batch, Blob, Found, Kept, SessionKey, Sink, SinkError};
 pub use report::{Counts, Damaged, FileReport};
 
+pub use json::mended;
 pub(crate) use json::parse_time;
 
 use desk::{Desk, Memory};

@@ -14,11 +14,12 @@ use std::thread;
 use std::time::Duration;
 
 use chrono::SecondsFormat;
-use commontrace_hook::event::{Event, Ignored};
+use commontrace_hook::event::{Event, Ignored, What};
 use commontrace_hook::host::Host;
 use commontrace_hook::hosts;
 use commontrace_hook::respond::{Server, Surroundings, respond};
 use commontrace_server::clock::Clock;
+use commontrace_session::import::mended;
 use commontrace_store::Location;
 
 pub use self::log::FILE as LOG_FILE;
@@ -98,7 +99,8 @@ fn answer(config: &Config, env: &Environment, args: &Args, log: &Log) -> Result<
             "an event of more than {EVENT_MAX} bytes is left alone"
         ));
     }
-    let payload = serde_json::from_slice(&text).map_err(|err| {
+    let text = String::from_utf8_lossy(&text);
+    let payload = serde_json::from_str(&mended(&text)).map_err(|err| {
         // Its message may quote what was sent.
         format!(
             "the event is no JSON (line {}, column {})",
@@ -106,13 +108,18 @@ fn answer(config: &Config, env: &Environment, args: &Args, log: &Log) -> Result<
             err.column()
         )
     })?;
-    drop(text);
-    let event = match hosts::read(host, args.event.as_deref(), &payload) {
+    let mut event = match hosts::read(host, args.event.as_deref(), &payload) {
         Ok(event) => event,
         Err(Ignored::OfNoInterest) => return Ok(()),
         Err(ignored @ Ignored::Malformed) => return Err(ignored.to_string()),
     };
     drop(payload);
+    // Nobody sits before a session in the cloud.
+    if let What::Stopped(stop) = &mut event.what {
+        stop.unattended |= env
+            .get("CLAUDE_CODE_REMOTE")
+            .is_some_and(|set| set == "true");
+    }
     let log = log.at(&event.name);
     let Some(facts) = facts(config, env, host, &event, &log)? else {
         return Ok(());

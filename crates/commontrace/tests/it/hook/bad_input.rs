@@ -42,6 +42,22 @@ async fn bad_events_end_well_print_nothing_and_leave_a_line_in_the_log() {
 }
 
 #[tokio::test]
+async fn a_character_that_a_host_has_cut_in_half_costs_that_character_only() {
+    let place = Place::new();
+    let event = br#"{"hook_event_name":"PostToolUseFailure","session_id":"s","cwd":"/tmp/"#;
+    let more =
+        br#"","tool_name":"Bash","tool_input":{"command":"make"},"error":"Error: no \ud83d here"}"#;
+    // Half a pair in JSON, and a path that is no UTF-8.
+    let input = [&event[..], b"\xff", &more[..]].concat();
+    assert_eq!(
+        place.run_with_input(&["hook", "claude"], &input).await.ok(),
+        ""
+    );
+    assert_eq!(log(&place), "");
+    assert!(place.data_dir().join("history.db").exists());
+}
+
+#[tokio::test]
 async fn unknown_events_and_tools_are_left_alone_without_a_word() {
     let place = Place::new();
     for input in [
@@ -104,7 +120,11 @@ async fn a_data_directory_that_cannot_be_used_hinders_nobody() {
             .await,
         None
     );
-    assert!(log(&place).contains("history"), "{}", log(&place));
+    let log = log(&place);
+    assert!(
+        log.contains("`commontrace forget history` begins a new one"),
+        "{log}"
+    );
 }
 
 #[tokio::test]

@@ -125,6 +125,11 @@ async fn contributing_is_offered_once_where_somebody_is_there() {
     session.failed("npm test", BROKEN).await;
     session.edited("a.js", "b", "c").await;
     session.passed("npm test", "ok").await;
+    let payload = session.payload("Stop", json!({})).to_string();
+    let mut command = place.command(&["hook", "claude"]);
+    command.env("CLAUDE_CODE_REMOTE", "true");
+    let ran = crate::place::finish(command, payload.as_bytes()).await;
+    assert_eq!(ran.ok(), "", "in the cloud");
     for alone in [
         json!({ "stop_hook_active": true }),
         json!({ "permission_mode": "bypassPermissions" }),
@@ -172,6 +177,66 @@ async fn an_event_that_comes_twice_is_counted_once() {
 }
 
 #[tokio::test]
+async fn a_trace_that_the_agent_read_meanwhile_is_known_and_nothing_else_is() {
+    let place = Place::new();
+    let session = Session::new(&place, "one");
+    let read = async |id: &str| {
+        let more = json!({ "tool_name": "mcp__commontrace__get_trace", "tool_input": { "trace_id": id }, "tool_response": "" });
+        session.tell("PostToolUse", more).await
+    };
+    let id = "0f0e0d0c-0b0a-4908-8706-050403020100";
+    session.failed("npm test", BROKEN).await;
+    session.failed("npm test", BROKEN).await;
+    assert_eq!(read(id).await, None);
+    // What is no trace's id is not kept, and not said again.
+    assert_eq!(read(&"ghp_x".repeat(400)).await, None);
+    session.edited("a.js", "a", "b").await;
+    let told = session.passed("npm test", "ok").await.expect("an offer");
+    assert!(
+        told.contains(id) && told.contains("report_outcome"),
+        "{told}"
+    );
+    assert_eq!(
+        session.stopped(json!({})).await,
+        None,
+        "somebody had recorded it"
+    );
+    assert_eq!(
+        history(&place, "SELECT COUNT(*) FROM told WHERE what = 'read'").await,
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_file_written_by_the_shell_is_a_change() {
+    let place = Place::new();
+    let session = Session::new(&place, "one");
+    session.failed("npm test", BROKEN).await;
+    session.passed("echo '{}' > package.json", "").await;
+    session.passed("npm test", "ok").await;
+    assert_eq!(
+        history(&place, "SELECT COUNT(solved_at) FROM failures").await,
+        1
+    );
+}
+
+#[tokio::test]
+async fn what_is_too_old_goes_where_no_host_tells_of_ends() {
+    let place = Place::new();
+    let session = Session::new(&place, "one");
+    session.failed("npm test", BROKEN).await;
+    let old = "UPDATE failures SET began_at = 1, failed_at = 1 RETURNING id";
+    history(&place, old).await;
+    assert_eq!(
+        session
+            .tell("SessionStart", json!({ "source": "startup" }))
+            .await,
+        None
+    );
+    assert_eq!(history(&place, "SELECT COUNT(*) FROM failures").await, 0);
+}
+
+#[tokio::test]
 async fn hooks_at_the_same_time_lose_nothing() {
     let place = Place::new();
     let session = Session::new(&place, "one");
@@ -184,9 +249,9 @@ async fn hooks_at_the_same_time_lose_nothing() {
         async move { session.hook("claude", &payload).await.ok() }
     });
     futures_util::future::join_all(hooks).await;
+    assert_eq!(super::log(&place), "");
     assert_eq!(history(&place, "SELECT SUM(runs) FROM failures").await, 40);
     assert_eq!(history(&place, "SELECT COUNT(*) FROM failures").await, 8);
-    assert_eq!(super::log(&place), "");
 }
 
 /// Asks the hooks' file for a number.
