@@ -27,13 +27,13 @@ const JUDGED: usize = 5;
 const MATCHED: usize = 2;
 /// How much phrases in common count where traces are ordered.
 const PLACE: f64 = 0.3;
-/// How much the lead of a trace and phrases in common count beside its words, and what all together have to reach.
-/// Chosen on recorded commands (`dev-*.json`), 40 with and 40 without a trace that helps, among 10,000 traces about other
-/// things. The limit is where as many of either kind would be on the wrong side if the evidence of both were normally
-/// distributed.
-const LEAD: f64 = 1.5;
+/// How much the words of a trace, its lead and phrases in common count, and what all together have to reach. Chosen on
+/// recorded commands (`dev-*.json`), 40 with and 40 without a trace that helps, among 10,000 traces about other things: the
+/// weights that keep the hardest of either kind furthest apart, and the limit between them.
+const WORDS: f64 = 0.5;
+const LEAD: f64 = 2.0;
 const PHRASE: f64 = 0.4;
-const ENOUGH: f64 = 0.77;
+const ENOUGH: f64 = 0.66;
 /// Terms that documents are collected by at most.
 const COLLECTING: usize = 24;
 
@@ -391,7 +391,7 @@ impl Evidence {
     #[must_use]
     pub fn is_enough(&self) -> bool {
         let words = (self.headline + self.lexical) / 2.0;
-        let evidence = words + LEAD * self.lead + PHRASE * self.phrase;
+        let evidence = WORDS * words + LEAD * self.lead + PHRASE * self.phrase;
         self.matched.0 >= MATCHED && evidence >= ENOUGH
     }
 }

@@ -18,7 +18,7 @@ const VERSION: i64 = 1;
 const PATIENCE: Duration = Duration::from_millis(3500);
 
 /// Pages of changes that are kept beside the file before they are put into it.
-const LOG_PAGES: i64 = 200;
+const LOG_PAGES: i64 = 50;
 
 const DAY: i64 = 24 * 60 * 60;
 /// Days that an open failure is looked for, its session's traces are remembered, and solved failures are kept.

@@ -88,7 +88,7 @@ fn next(err: &history::Error) -> &'static str {
 pub fn respond(event: &Event, around: &mut Surroundings<'_>) -> Result<Option<String>, Error> {
     let path = around.data_dir.join("history.db");
     // Whoever only looks on has nothing to write: before the first failure there is no file.
-    let is_failure = matches!(&event.what, What::Ran(ran) if ran.ended != Ended::Well || command::is_masked(&ran.command));
+    let is_failure = matches!(&event.what, What::Ran(ran) if has_failed(ran));
     if !is_failure && !matches!(event.what, What::Prompted(_)) && !path.exists() {
         return Ok(None);
     }
@@ -164,38 +164,21 @@ impl Beside<'_, '_, '_> {
     }
 
     fn ran(&mut self, ran: &Ran) -> Result<Option<String>, Error> {
+        let has_failed = has_failed(ran);
+        // Most commands end well while nothing is open: nothing has to be read of them.
+        let is_awaited = |this: &Self| this.history.has_open(&this.name(), this.around.now);
+        if !has_failed && (!has_passed(ran) || !is_awaited(self)?) {
+            return Ok(None);
+        }
         let line = text::output(&ran.command, &self.project, self.around.home);
         let key = command::shown(&command::key(&line));
         // `echo x > file` may mend something, but nobody waits for it to pass.
         let may_mend = ran.ended == Ended::Well && !command::only_reads(&ran.command);
-        if key.is_empty() && !may_mend {
-            return Ok(None);
+        match has_failed {
+            _ if key.is_empty() && !may_mend => Ok(None),
+            true => self.failed(ran, &key),
+            false => self.passed(ran, &key),
         }
-        match ran.ended {
-            Ended::Badly(code) if !command::is_ignored(&ran.command, code) => {
-                self.failed(ran, &key)
-            }
-            Ended::Badly(_) => Ok(None),
-            Ended::Well | Ended::Unknown if self.has_failed_unseen(ran) => self.failed(ran, &key),
-            Ended::Well => self.passed(ran, &key),
-            // Where nobody says how it ended, tests do.
-            Ended::Unknown if test_output::read(&ran.output).outcome == Some(Outcome::Passed) => {
-                self.passed(ran, &key)
-            }
-            Ended::Unknown => Ok(None),
-        }
-    }
-
-    /// A failure that a pipe has hidden, if the output leaves no doubt, or the host, if tests say so.
-    fn has_failed_unseen(&self, ran: &Ran) -> bool {
-        let is_sure = match ran.ended {
-            Ended::Unknown => {
-                test_run(&ran.command).is_some()
-                    && test_output::read(&ran.output).outcome == Some(Outcome::Failed)
-            }
-            _ => command::is_masked(&ran.command) && is_beyond_doubt(&ran.output),
-        };
-        is_sure && !command::is_ignored(&ran.command, None)
     }
 
     fn failed(&mut self, ran: &Ran, key: &str) -> Result<Option<String>, Error> {
@@ -286,9 +269,6 @@ impl Beside<'_, '_, '_> {
 
     fn passed(&mut self, ran: &Ran, key: &str) -> Result<Option<String>, Error> {
         let (project, now) = (self.name(), self.around.now);
-        if !self.history.has_open(&project, now)? {
-            return Ok(None);
-        }
         // A pipe may have hidden that it failed again.
         let is_sure = !command::is_masked(&ran.command);
         let solved = match is_sure {
@@ -387,6 +367,34 @@ fn project(cwd: Option<&Path>) -> PathBuf {
         .take(40)
         .find(|folder| folder.join(".git").exists());
     root.unwrap_or(cwd).to_owned()
+}
+
+/// Whether a command has failed: the host says so; or a pipe has hidden it and the output leaves no doubt; or the host does not
+/// say, and tests do.
+fn has_failed(ran: &Ran) -> bool {
+    match ran.ended {
+        Ended::Badly(code) => !command::is_ignored(&ran.command, code),
+        Ended::Well => {
+            command::is_masked(&ran.command)
+                && is_beyond_doubt(&ran.output)
+                && !command::is_ignored(&ran.command, None)
+        }
+        Ended::Unknown => {
+            test_run(&ran.command).is_some()
+                && test_output::read(&ran.output).outcome == Some(Outcome::Failed)
+                && !command::is_ignored(&ran.command, None)
+        }
+    }
+}
+
+/// Whether a command that has not failed ended well.
+fn has_passed(ran: &Ran) -> bool {
+    match ran.ended {
+        Ended::Well => true,
+        Ended::Badly(_) => false,
+        // Where nobody says how it ended, tests do.
+        Ended::Unknown => test_output::read(&ran.output).outcome == Some(Outcome::Passed),
+    }
 }
 
 /// Whether an output has a report that programs print when they fail and at no other time.

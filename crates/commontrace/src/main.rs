@@ -107,6 +107,11 @@ fn main() -> ExitCode {
     if let Some(code) = commontrace_sandbox::launched() {
         return code;
     }
+    // An agent's host waits for it at every step, and putting the whole command line together would take a good part
+    // of its time.
+    if let Some(args) = commands::hook::Args::bare(std::env::args_os()) {
+        return commands::hook::run(&ConfigArgs::default(), &config::environment(), args);
+    }
     let cli = Cli::parse();
     match run(cli) {
         Ok(code) => code,

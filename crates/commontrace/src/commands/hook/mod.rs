@@ -6,6 +6,7 @@
 mod log;
 mod server;
 
+use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,6 +41,19 @@ pub struct Args {
     host: String,
     /// The event's name, where the host does not send it
     event: Option<String>,
+}
+
+impl Args {
+    /// Reads `commontrace hook HOST [EVENT]` as hosts start it, without flags; nothing if it is anything else.
+    pub fn bare(words: impl Iterator<Item = OsString>) -> Option<Self> {
+        // Other arguments may be no text.
+        let mut words = words.skip(1).map_while(|word| word.into_string().ok());
+        let (hook, host, event) = (words.next()?, words.next()?, words.next());
+        let is_bare = |word: &String| !word.starts_with('-');
+        let is_it = hook == "hook" && Host::named(&host).is_some();
+        (is_it && event.iter().all(is_bare) && words.next().is_none())
+            .then_some(Self { host, event })
+    }
 }
 
 /// Answers, and exits with 0 whatever happens. When the host is about to go on without an answer, the process ends, so
