@@ -30,6 +30,8 @@ pub enum What {
     Edited(Edit),
     /// The agent read a trace, of this id.
     Read(String),
+    /// The agent has published a trace.
+    Contributed,
     /// The agent has finished its turn.
     Stopped(Stop),
     /// The session is over.

@@ -117,6 +117,8 @@ pub fn respond(event: &Event, around: &mut Surroundings<'_>) -> Result<Option<St
             }
             Ok(None)
         }
+        // What would be offered at the end has been done.
+        What::Contributed => beside.tell("stop", 0, "").map(|_| None),
         What::Stopped(stop) => beside.stopped(*stop),
         What::Ended => beside.tidy().map(|()| None),
     }

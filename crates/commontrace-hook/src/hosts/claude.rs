@@ -73,6 +73,9 @@ fn used(host: Host, fields: Fields<'_>) -> Result<What, Ignored> {
 
 /// What a tool did that is no shell.
 pub(super) fn other(tool: &str, input: Fields<'_>) -> Result<What, Ignored> {
+    if is_our(tool, "contribute_trace") {
+        return Ok(What::Contributed);
+    }
     if is_our(tool, "get_trace") {
         let id = input.text(&["trace_id"]).ok_or(Ignored::Malformed)?;
         return Ok(What::Read(id.to_owned()));

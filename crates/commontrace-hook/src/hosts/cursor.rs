@@ -54,6 +54,9 @@ fn used(fields: Fields<'_>) -> Result<What, Ignored> {
     let input = fields.object(&["tool_input"]);
     if !is_shell(tool) {
         // Tools of servers come as `MCP:<tool>`.
+        if tool == "MCP:contribute_trace" {
+            return Ok(What::Contributed);
+        }
         if tool == "MCP:get_trace" || is_our(tool, "get_trace") {
             let id = input.and_then(|input| input.text(&["trace_id"]));
             return Ok(What::Read(id.ok_or(Ignored::Malformed)?.to_owned()));

@@ -23,9 +23,9 @@ pub fn to_write(args: &ConfigArgs, env: &Environment) -> Option<PathBuf> {
     named(args, env).or_else(|| users(env))
 }
 
-/// Whether a variable, and no flag, names the file.
-pub(crate) fn is_named_by_environment(args: &ConfigArgs, env: &Environment) -> bool {
-    args.file().is_none() && env.get(PATH).is_some_and(|path| !path.is_empty())
+/// Whether a variable or a flag names the file, so that it need not be the user's own.
+pub(crate) fn is_named(args: &ConfigArgs, env: &Environment) -> bool {
+    named(args, env).is_some()
 }
 
 fn named(args: &ConfigArgs, env: &Environment) -> Option<PathBuf> {

@@ -141,7 +141,7 @@ impl Config {
         notices.extend(telemetry.notice());
         let mut remote = RemoteSettings::read(&values);
         notices.extend(remote.bind_key(&values, server_in_file.as_deref()));
-        notices.extend(remote.bind_consent(&values, file::is_named_by_environment(args, env)));
+        notices.extend(remote.bind_consent(&values, file::is_named(args, env)));
         Ok(Self {
             server: ServerSettings::read(&values),
             storage,

@@ -46,25 +46,21 @@ settings! {
 }
 
 impl RemoteSettings {
-    /// Takes agreement to everything from the user alone: the environment is often a program's, and so is a file
-    /// that it names. Says so, if it does.
-    pub(crate) fn bind_consent(
-        &mut self,
-        values: &Values,
-        is_file_of_environment: bool,
-    ) -> Option<String> {
+    /// Takes agreement to everything from the user's own settings file alone: an agent gives itself flags and variables,
+    /// and files that they name. Says so, if it does.
+    pub(crate) fn bind_consent(&mut self, values: &Values, is_named_file: bool) -> Option<String> {
         let is_given = match &values.entry("publish").source {
-            Source::Environment(_) => true,
-            Source::File(_) => is_file_of_environment,
-            _ => false,
+            Source::Environment(_) | Source::Flag(_) => true,
+            Source::File(_) => is_named_file,
+            Source::Default => false,
         };
         if self.publish != Publish::Always || !is_given {
             return None;
         }
         self.publish = Publish::Ask;
         Some(
-            "publish = \"always\" from the environment, or from a file that COMMONTRACE_CONFIG names, counts as ask: only the \
-             user's own settings file or --publish can agree to everything"
+            "publish = \"always\" from a flag, from the environment, or from a file that either names, counts as ask: only the \
+             user's own settings file can agree to everything"
                 .to_owned(),
         )
     }

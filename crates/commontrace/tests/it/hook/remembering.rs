@@ -146,6 +146,20 @@ async fn contributing_is_offered_once_where_somebody_is_there() {
 }
 
 #[tokio::test]
+async fn contributing_is_not_offered_to_who_has_contributed() {
+    let place = Place::new();
+    let session = Session::new(&place, "one");
+    session.failed("npm test", BROKEN).await;
+    session.edited("a.js", "a", "b").await;
+    session.failed("npm test", BROKEN).await;
+    session.edited("a.js", "b", "c").await;
+    session.passed("npm test", "ok").await;
+    let more = json!({ "tool_name": "mcp__commontrace__contribute_trace", "tool_input": {}, "tool_response": "Published." });
+    assert_eq!(session.tell("PostToolUse", more).await, None);
+    assert_eq!(session.stopped(json!({})).await, None);
+}
+
+#[tokio::test]
 async fn a_session_begins_with_what_still_fails_in_this_project_alone() {
     let place = Place::new();
     let session = Session::new(&place, "one");

@@ -90,13 +90,27 @@ async fn without_a_terminal_nobody_agrees_so_nothing_is_published() {
         .run_with_input(&["contribute", "--yes"], text.as_bytes())
         .await
         .failed_with_hint(5, &["never"]);
-    // So is a settings file that it names.
+    // A flag is whoever's typed the command.
+    never
+        .run_with_input(
+            &["contribute", "--yes", "--publish", "always"],
+            text.as_bytes(),
+        )
+        .await
+        .failed(2, &["counts as ask"]);
+    // So is a settings file that either names.
     let settings = format!("{}publish = \"always\"\n", super::settings(&never));
     let file = never.write("elsewhere.toml", settings);
     let led = never
         .without("COMMONTRACE_PUBLISH")
         .with("COMMONTRACE_CONFIG", file.to_str().unwrap());
     led.run_with_input(&["contribute", "--yes"], text.as_bytes())
+        .await
+        .failed(2, &["counts as ask"]);
+    let named = led.without("COMMONTRACE_CONFIG");
+    let arguments = ["contribute", "--yes", "--config", file.to_str().unwrap()];
+    named
+        .run_with_input(&arguments, text.as_bytes())
         .await
         .failed(2, &["counts as ask"]);
     assert!(server.received_requests().await.unwrap().is_empty());
