@@ -171,18 +171,7 @@ impl History {
     /// Opens the file, and makes it if it is not there, readable for its owner alone.
     pub fn open(path: &Path) -> Result<Self, Error> {
         if !path.exists() {
-            // SQLite gives the files beside it the same mode.
-            let made = std::fs::OpenOptions::new()
-                .create(true)
-                .append(true)
-                .mode(0o600)
-                .open(path);
-            made.map_err(|err| {
-                Error::SqliteFailure(
-                    rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
-                    Some(format!("{}: {err}", path.display())),
-                )
-            })?;
+            create(path)?;
         }
         let db = Connection::open(path)?;
         db.busy_timeout(PATIENCE)?;
@@ -190,6 +179,7 @@ impl History {
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         let mut history = Self { db };
         if history.version()? != VERSION {
+            // A file that somebody has emptied.
             history.make()?;
         }
         // What the last second brought may be lost with the machine, and never more.
@@ -205,7 +195,7 @@ impl History {
             .pragma_query_value(None, "user_version", |row| row.get(0))
     }
 
-    /// Makes the tables; of several hooks that come first one does.
+    /// Makes the tables, once.
     fn make(&mut self) -> Result<(), Error> {
         self.db.pragma_update(None, "journal_mode", "WAL")?;
         let tx = self
@@ -500,6 +490,45 @@ impl History {
         self.db
             .execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);")
     }
+}
+
+/// Makes the file beside its place and then puts it there, whole: while others have a file open, SQLite cannot change
+/// how it is written, and does not wait for them. Of several hooks that come first one does; the others wait.
+fn create(path: &Path) -> Result<(), Error> {
+    let failed = |err: std::io::Error| {
+        Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
+            Some(format!("{}: {err}", path.display())),
+        )
+    };
+    let mine = |path: &Path| {
+        let mut options = std::fs::OpenOptions::new();
+        options.create(true).append(true).mode(0o600).open(path)
+    };
+    let lock = mine(&path.with_extension("db-lock")).map_err(failed)?;
+    lock.lock().map_err(failed)?;
+    if path.exists() {
+        return Ok(());
+    }
+    let fresh = path.with_extension("db-new");
+    // What one left behind that was killed meanwhile.
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = fresh.clone().into_os_string();
+        name.push(suffix);
+        match std::fs::remove_file(&name) {
+            Err(err) if err.kind() != std::io::ErrorKind::NotFound => return Err(failed(err)),
+            _ => {}
+        }
+    }
+    // SQLite gives the files beside it the same mode.
+    mine(&fresh).map_err(failed)?;
+    let mut history = History {
+        db: Connection::open(&fresh)?,
+    };
+    history.make()?;
+    // All of it is in the file then, and nothing beside it.
+    history.db.close().map_err(|(_, err)| err)?;
+    std::fs::rename(&fresh, path).map_err(failed)
 }
 
 fn open(row: &rusqlite::Row<'_>) -> Result<Open, Error> {
